@@ -17,3 +17,4 @@ class PlannedSprint:
     goals: tuple[str, ...]
     stories: tuple[Story, ...]
     dod: dict[str, Any]
+    title: str | None = None
