@@ -1,0 +1,344 @@
+"""The settings: one class per TOML table, each field described, all checked at start.
+
+The descriptions are the manual: the README's table and the example
+configuration are held to them. Plain pydantic over tomllib, because
+pydantic-settings costs 0.3 s to import and can't say which line, variable or
+credential a wrong value came from.
+
+The keys are a promise to every installation's file: each is named for what
+the operator means, never for the part that uses it today, and an unknown one
+is refused, because a misspelt limit is else found only when it is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote, unquote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from daemon.settings.complaint import complaints
+from daemon.settings.given import SettingsError, gather
+from daemon.settings.kind import (
+    FLAG,
+    FOLDER,
+    GIB,
+    KIB,
+    MIB,
+    READABLE,
+    Kind,
+    UnfitError,
+    choice,
+    count,
+    duration,
+    matching,
+    number,
+    several,
+    size,
+    worded,
+)
+from daemon.settings.listen import LISTENS, Listen
+from daemon.spec import github
+from daemon.spec.model import DefinitionOfDone
+from daemon.text import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic import ValidationInfo
+    from pydantic.fields import FieldInfo
+
+    from daemon.settings.given import Key
+
+__all__ = ["Listen", "Settings", "SettingsError", "describe", "load", "table"]
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_ATOM = r"[\w!#$%&'*/=?^`{|}~-]+"
+
+_HOSTNAME = matching(rf"{_LABEL}(?:\.{_LABEL})*", 'a host name, such as "mail.example.org"')
+_RECIPIENTS = several(
+    matching(rf"{_ATOM}(?:\.{_ATOM})*@[\w-]+(?:\.[\w-]+)*", ""),
+    'addresses without a tag, such as "specs@example.org", in a list or with commas between',
+)
+_REPO = worded('a GitHub repository, "owner/name"', github.repository)
+_BRANCH = worded("a branch name that git takes", github.branch)
+_POSTGRES = r"postgres(?:ql)?://\S+"
+
+
+def _database(allowed: str, pattern: str) -> Kind:
+    return Kind(allowed, matching(pattern, allowed).read, redact, secret=True)
+
+
+def _read_storage(value: object) -> str:
+    """``file:`` and a path, in any of RFC 8089's forms that name this machine."""
+    scheme, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if colon and scheme != "file":
+        raise UnfitError(f"{scheme}: is not in this release")
+    host, _, path = rest.removeprefix("//").partition("/") if rest.startswith("//") else ("", "", rest)
+    if host not in ("", "localhost") or not path or "\0" in unquote(path):
+        raise UnfitError
+    return f"file:/{path}" if rest.startswith("//") else f"file:{path}"
+
+
+class Table(BaseModel):
+    """A table of the configuration; frozen, and closed to keys it doesn't know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Database(Table):
+    """Where the control plane is."""
+
+    url: Annotated[
+        str, _database('"embedded" or a PostgreSQL URL, "postgresql://…"', f"embedded|{_POSTGRES}")
+    ] = Field(
+        default="embedded",
+        repr=False,
+        description="The control plane's PostgreSQL; `embedded` runs one of its own under `state_dir`.",
+    )
+    listen_url: Annotated[str | None, _database('a PostgreSQL URL, "postgresql://…"', _POSTGRES)] = Field(
+        default=None,
+        repr=False,
+        description="A direct connection for LISTEN, where `url` goes through a transaction pooler.",
+    )
+
+
+class Storage(Table):
+    """Where bytes lie."""
+
+    url: Annotated[str, Kind('a folder, "file:PATH" (relative to state_dir, or absolute)', _read_storage)] = (
+        Field(
+            default="file:storage",
+            description="Where mails and attachments are kept; a relative path is under `state_dir`.",
+        )
+    )
+
+    @property
+    def path(self) -> Path:
+        """The folder; absolute in settings that were loaded."""
+        return Path(unquote(self.url.removeprefix("file:")))
+
+
+class Smtp(Table):
+    """How mail comes in by SMTP, and the limits that keep one peer from taking the door."""
+
+    listen: Annotated[tuple[Listen, ...] | None, LISTENS] = Field(
+        default=None,
+        description="Where to listen, one address or a list; left out, 127.0.0.1:8025 or the next free port.",
+    )
+    hostname: Annotated[str, _HOSTNAME] = Field(
+        default_factory=socket.gethostname,
+        description="The name in the greeting.",
+        json_schema_extra={"left_out": "this machine's name"},
+    )
+    recipients: Annotated[tuple[str, ...], _RECIPIENTS] = Field(
+        default=(),
+        description="Our addresses; each also takes any `+tag`. None: every address is ours.",
+    )
+    max_size: Annotated[int, size(KIB, GIB)] = Field(
+        default=25 * MIB, description="The largest mail that is taken; announced by SIZE (RFC 1870)."
+    )
+    tls_cert: Annotated[Path | None, READABLE] = Field(
+        default=None, description="The certificate chain in PEM; with `tls_key` it turns STARTTLS on."
+    )
+    tls_key: Annotated[Path | None, READABLE] = Field(
+        default=None, description="The certificate's private key in PEM."
+    )
+    connections: Annotated[int, count(1, 100_000)] = Field(
+        default=1000, description="Sessions at a time, over all listeners."
+    )
+    connections_per_peer: Annotated[int, count(1, 100_000)] = Field(
+        default=50, description="Sessions at a time from one address; loopback is exempt."
+    )
+    session_timeout: Annotated[float, duration(1, 86_400)] = Field(
+        default=600.0, description="The longest a session may last, whatever it does."
+    )
+    command_timeout: Annotated[float, duration(1, 3600)] = Field(
+        default=300.0, description="The longest wait for the next command (RFC 5321, section 4.5.3.2.7)."
+    )
+    data_timeout: Annotated[float, duration(1, 3600)] = Field(
+        default=600.0, description="The longest the transfer of one mail may take."
+    )
+    recipients_per_mail: Annotated[int, count(1, 10_000)] = Field(
+        default=100, description="Recipients of one mail (RFC 5321 asks for 100 at least)."
+    )
+    line_length: Annotated[int, size(1000, MIB)] = Field(
+        default=64 * KIB,
+        description="The longest line of a mail; 3 % of real mail exceeds the standard's 998.",
+    )
+    errors: Annotated[int, count(1, 1000)] = Field(
+        default=20, description="Bad commands after which a session is closed."
+    )
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Smtp:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key are given together, or neither")
+        return self
+
+
+class Routing(Table):
+    """Where work goes that a mail names no repository for."""
+
+    repo: Annotated[str | None, _REPO] = Field(
+        default=None, description="The repository of a specification that names none."
+    )
+    branch: Annotated[str, _BRANCH] = Field(
+        default="main", description="The branch of a specification that names none."
+    )
+
+
+class DefaultDod(DefinitionOfDone):
+    """The Definition of Done that lies under each sprint's own.
+
+    Unlike a specification's, it is closed: a key nobody checks would be a
+    promise to every sprint.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coverage_min: Annotated[float | None, number(0, 1)] = Field(
+        default=0.80, description="The fraction of lines that tests must cover."
+    )
+    e2e_pass: Annotated[bool | None, FLAG] = Field(default=True, description="End-to-end tests must pass.")
+    lighthouse_min: Annotated[float | None, number(0, 100)] = Field(
+        default=85, description="The least Lighthouse score."
+    )
+    lint_pass: Annotated[bool | None, FLAG] = Field(
+        default=None, description="The linter must find nothing; left out, nobody asks."
+    )
+    type_check: Annotated[bool | None, FLAG] = Field(
+        default=None, description="The type checker must find nothing; left out, nobody asks."
+    )
+
+
+class Planning(Table):
+    """How a specification becomes sprints."""
+
+    default_dod: DefaultDod = DefaultDod.model_validate({})
+
+
+class Log(Table):
+    """What is told on standard error."""
+
+    format: Annotated[Literal["auto", "console", "json"], choice("auto", "console", "json")] = Field(
+        default="auto", description="`auto` is console on a terminal and JSON elsewhere."
+    )
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")
+    ] = Field(default="info", description="The least that is logged.")
+
+
+class Readers(Table):
+    """The child processes that read mails, and how far one may go."""
+
+    processes: Annotated[int, count(1, 64)] = Field(
+        default_factory=lambda: min(len(os.sched_getaffinity(0)), 64),
+        description="Reader children.",
+        json_schema_extra={"left_out": "the CPUs this process may use, at most 64"},
+    )
+    deadline: Annotated[float, duration(0.1, 60)] = Field(
+        default=1.0, description="For one hand-over to a reader; what takes longer is read again alone."
+    )
+    slow_deadline: Annotated[float, duration(0.1, 600)] = Field(
+        default=10.0, description="For one mail that is read alone; one that takes longer broke its reader."
+    )
+    memory: Annotated[int, size(128 * MIB, 64 * GIB)] = Field(
+        default=512 * MIB, description="Address space of a reader, the mail not counted."
+    )
+    waiting: Annotated[int, count(1, 1000)] = Field(
+        default=16, description="Mails that may wait to be read alone; beyond, the answer is: later."
+    )
+
+
+def _state_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """The StateDirectory of systemd, else the XDG base directory."""
+    if folder := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(folder)
+    home = environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home, "specpost").expanduser().absolute()
+
+
+class Settings(Table):
+    """Everything an operator decides."""
+
+    state_dir: Annotated[Path, FOLDER] = Field(
+        default_factory=_state_dir,
+        description="What the daemon keeps on this machine.",
+        json_schema_extra={
+            "left_out": "$STATE_DIRECTORY, else $XDG_STATE_HOME/specpost, else ~/.local/state/specpost"
+        },
+    )
+    database: Database = Database()
+    storage: Storage = Field(default=Storage(), validate_default=True)
+    smtp: Smtp = Field(default_factory=Smtp)
+    routing: Routing = Routing()
+    planning: Planning = Planning()
+    log: Log = Log()
+    readers: Readers = Field(default_factory=Readers)
+
+    @field_validator("storage")
+    @classmethod
+    def _under_state_dir(cls, storage: Storage, info: ValidationInfo) -> Storage:
+        folder = info.data.get("state_dir")  # missing when it was itself refused
+        return Storage(url=f"file:{quote(str(folder / storage.path))}") if folder else storage
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of ``path`` (else ``$SPECPOST_CONFIG``, else the standard file, if any).
+
+    ``SPECPOST_<TABLE>__<KEY>`` in ``environ`` goes over the file, and a file
+    ``<table>__<key>`` in ``$CREDENTIALS_DIRECTORY`` (systemd.exec(5)) over both.
+    Raises SettingsError, one line for each thing that is wrong.
+    """
+    given = gather(path, environ)
+    try:
+        return Settings.model_validate({"state_dir": _state_dir(environ)} | given.tree)
+    except ValidationError as error:
+        lines = complaints(error, given, {key: kind for key, _, kind in _fields(Settings)})
+    raise SettingsError("\n".join(lines))  # outside the handler, whose error holds the secrets
+
+
+def describe(settings: BaseModel) -> dict[str, Any]:
+    """The settings in effect, nested as in TOML, in the operator's units and without passwords."""
+    return {
+        name: describe(value) if isinstance(value, BaseModel) else _shown(_kind(field), value)
+        for name, field in type(settings).model_fields.items()
+        for value in [getattr(settings, name)]
+    }
+
+
+def table() -> list[tuple[str, str, str, str]]:
+    """Every key as ``(key, what is allowed, default, description)``, for the manual."""
+    return [
+        (".".join(key), kind.allowed, _default(field, kind), field.description or "")
+        for key, field, kind in _fields(Settings)
+    ]
+
+
+def _fields(model: type[BaseModel], above: Key = ()) -> Iterator[tuple[Key, FieldInfo, Kind]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields(field.annotation, (*above, name))
+        else:
+            yield (*above, name), field, _kind(field)
+
+
+def _kind(field: FieldInfo) -> Kind:
+    return next(each for each in field.metadata if isinstance(each, Kind))
+
+
+def _shown(kind: Kind, value: object) -> object:
+    return None if value is None else kind.show(value)
+
+
+def _default(field: FieldInfo, kind: Kind) -> str:
+    """The default as it is written in TOML; what depends on the machine in words."""
+    if isinstance(field.json_schema_extra, dict):
+        return str(field.json_schema_extra["left_out"])
+    shown = _shown(kind, field.get_default(call_default_factory=True))
+    return "" if shown is None else json.dumps(shown)
