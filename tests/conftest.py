@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
+import structlog
 
 pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.glob("fix_*.py"))
+pytest.register_assert_rewrite(*pytest_plugins)  # before one family imports another
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_log() -> None:
+    """Let a failing test show what went wrong, and not each mail that went well."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), cache_logger_on_first_use=False
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

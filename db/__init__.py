@@ -1,0 +1,1 @@
+"""The control plane's database: its schema, its rights, and what is said to it."""
