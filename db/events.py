@@ -1,0 +1,63 @@
+"""``status_events``: what happened, written once, in the order of ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import class_row
+
+from db.rows import insert_into, payload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from psycopg import Connection
+
+#: On which PostgreSQL says that events were written; the payload is the largest id.
+CHANNEL = "specpost_events"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """An event as it is recorded."""
+
+    phase: str
+    message: str
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """An event as it stands in the control plane."""
+
+    id: int
+    run_id: UUID | None
+    phase: str | None
+    message: str | None
+    metadata: dict[str, Any] | None
+    created_at: datetime
+
+
+INSERT = insert_into("public.status_events", EventRow)
+
+COLUMNS = "id, run_id, phase, message, metadata, created_at"
+
+
+def insert(conn: Connection, rows: Sequence[EventRow]) -> None:
+    """Record events; their ids ascend in the order of ``rows``."""
+    conn.execute(INSERT, [payload(rows)])
+
+
+def last(conn: Connection, count: int, spec_id: UUID | None = None) -> list[Event]:
+    """The ``count`` newest events, of one specification if given, oldest first."""
+    query = f"""
+        select {COLUMNS} from public.status_events
+        where %(spec)s::text is null or metadata ->> 'spec_id' = %(spec)s
+        order by id desc limit %(count)s
+    """  # noqa: S608 - only our own column list is put in
+    with conn.cursor(row_factory=class_row(Event)) as cursor:
+        found = cursor.execute(query, {"spec": spec_id and str(spec_id), "count": count}).fetchall()
+    return found[::-1]

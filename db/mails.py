@@ -1,0 +1,87 @@
+"""``intake.mails``: every mail that was ever judged, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from db.rows import insert_into, payload
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from psycopg import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailRow:
+    """A mail as it is recorded; ``id`` is its content id once accepted, and its raw id before."""
+
+    id: UUID
+    raw_id: UUID
+    content_id: UUID | None
+    source: str
+    sender: str | None
+    message_id: str | None
+    references: Sequence[str]
+    subject: str | None
+    sent_at: datetime | None
+    size: int
+    verdict: str
+    reason: str | None
+    problems: Sequence[dict[str, Any]]
+    evidence: dict[str, Any]
+    rule: str | None
+    reply_allowed: bool
+    received_at: datetime
+    decided_at: datetime
+
+
+INSERT = insert_into("intake.mails", MailRow, "on conflict (id) do nothing returning id")
+
+UPSERT = insert_into(
+    "intake.mails",
+    MailRow,
+    """
+    on conflict (id) do update set
+      verdict = excluded.verdict, reason = excluded.reason, problems = excluded.problems,
+      evidence = excluded.evidence, rule = excluded.rule, reply_allowed = excluded.reply_allowed,
+      content_id = excluded.content_id, decided_at = excluded.decided_at
+    where (mails.verdict, mails.problems) is distinct from (excluded.verdict, excluded.problems)
+    returning id
+    """,
+)
+
+# Plans are numbered in the order of a mail's specifications, one for each.
+ACCEPTED = """
+select m.id, array_remove(array_agg(p.spec_id order by length(p.place), p.place), null)
+from intake.mails m left join intake.parts p on p.mail_id = m.id and p.place like 'plan-%%'
+where m.id = any(%s) and m.verdict = 'accepted'
+group by m.id
+"""
+
+
+def accepted(conn: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[UUID, ...]]:
+    """Those of ``ids`` that were accepted before, with the ids of their specs."""
+    rows = conn.execute(ACCEPTED, [list(ids)]).fetchall() if ids else []
+    return {mail_id: tuple(spec_ids) for mail_id, spec_ids in rows}
+
+
+def insert(conn: Connection, rows: Sequence[MailRow]) -> set[UUID]:
+    """Record mails for good; the ids of those that were not there yet."""
+    return _ids(conn, INSERT, rows)
+
+
+def upsert(conn: Connection, rows: Sequence[MailRow]) -> set[UUID]:
+    """Record mails whose verdict may change; the ids of those that are new or were judged otherwise."""
+    return _ids(conn, UPSERT, rows)
+
+
+def _ids(conn: Connection, statement: Any, rows: Sequence[MailRow]) -> set[UUID]:  # noqa: ANN401 - sql.Composed
+    """Sorted by id: two writers with the same mails then wait for each other, and never both."""
+    if not rows:
+        return set()
+    ordered = sorted(rows, key=lambda row: row.id)
+    return {row[0] for row in conn.execute(statement, [payload(ordered)])}

@@ -1,0 +1,37 @@
+"""``intake.parts``: the index of what lies in storage, and which mail and spec it belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from db.rows import insert_into, payload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from psycopg import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRow:
+    """A stored object; ``place`` is the part number, or ``raw`` or ``plan-<n>``; ``size`` in bytes."""
+
+    mail_id: UUID
+    place: str
+    name: str | None
+    media_type: str
+    size: int
+    sha256: str
+    key: str
+    spec_id: UUID | None
+
+
+INSERT = insert_into("intake.parts", PartRow, "on conflict (mail_id, place) do nothing")
+
+
+def insert(conn: Connection, rows: Sequence[PartRow]) -> None:
+    """Index stored objects; those that are there already stay as they are."""
+    conn.execute(INSERT, [payload(sorted(rows, key=attrgetter("mail_id", "place")))])
