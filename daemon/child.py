@@ -1,0 +1,157 @@
+"""One child process that reads mails, with limits on time, memory, CPU and files.
+
+A child of our own instead of a pool library's: it has a pipe to itself and
+answers mail by mail, so the mail that broke it is known, its neighbours in the
+same hand-over are not lost with it, and no pipe is shared that a dying child
+could leave half-written. Deadlines are monotonic.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from daemon.mail import Unreadable
+from daemon.reading import Reading, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from multiprocessing.connection import Connection
+
+    from daemon.mail import Envelope
+    from daemon.reading import Defaults
+
+#: Seconds a child may take to start and import what it needs.
+START_TIMEOUT = 60.0
+#: Files a child may have open: its pipes, the standard three, and what an import needs.
+CHILD_FILES = 64
+
+# Started from a clean server process, so that no child inherits a connection, a lock or a listening socket.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([__name__])
+
+
+class ChildDied(Exception):  # noqa: N818 - what happened, not whose error it is
+    """The child is gone and the mail it was reading is not read; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What reading may use.
+
+    ``processes`` children in the fast lane, ``deadline`` and
+    ``slow_deadline`` seconds for a mail in either lane, ``memory`` bytes of
+    address space beside the message, ``waiting`` mails before the slow lane.
+    """
+
+    processes: int = 2
+    deadline: float = 1.0
+    slow_deadline: float = 10.0
+    memory: int = 512 << 20
+    waiting: int = 16
+
+
+class Child:
+    """A process that reads; ready once ``wait_ready`` returns."""
+
+    def __init__(self, defaults: Defaults, limits: Limits) -> None:
+        self._pipe, theirs = _processes.Pipe()
+        self._process = _processes.Process(target=_serve, args=(theirs, defaults, limits), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._ready = False
+        self.due = math.inf
+        """When the reading that goes on must be over (monotonic seconds); infinity while idle."""
+
+    def wait_ready(self) -> None:
+        """Wait for the child's first word; ChildDied when it doesn't come."""
+        if not self._ready:
+            self._answer(START_TIMEOUT, "start")
+            self._ready = True
+
+    def read(self, envelopes: Sequence[Envelope], deadline: float) -> Iterator[Reading | Unreadable]:
+        """Read mails in their order, each within ``deadline`` seconds.
+
+        Raises:
+            ChildDied: while reading the mail after the last answer; the child is over.
+        """
+        self.wait_ready()
+        try:
+            self._pipe.send(envelopes)
+        except OSError as error:
+            raise self._died("died") from error
+        for _ in envelopes:
+            answer = self._answer(deadline, "read")
+            if not isinstance(answer, (Reading, Unreadable)):
+                raise self._died(str(answer))
+            yield answer
+
+    def alive(self) -> bool:
+        """Whether this child can be given another mail."""
+        return self._process.is_alive()
+
+    def end(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def _answer(self, deadline: float, what: str) -> object:
+        self.due = time.monotonic() + deadline
+        try:
+            if self._pipe.poll(deadline):
+                return self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise self._died("died") from error
+        finally:
+            self.due = math.inf
+        raise self._died(f"took over {deadline:g} s to {what}")
+
+    def _died(self, how: str) -> ChildDied:
+        self.end()
+        code = self._process.exitcode or 0
+        signalled = f" of {signal.Signals(-code).name}" if how == "died" and code < 0 else ""
+        return ChildDied(how + signalled)
+
+
+def _serve(pipe: Connection, defaults: Defaults, limits: Limits) -> None:
+    """What the child does, for as long as its parent lives."""
+    _confine()
+    pipe.send("ready")
+    with suppress(EOFError, KeyboardInterrupt):
+        while True:
+            for envelope in pipe.recv():
+                _limit(len(envelope.raw), limits)
+                pipe.send(_answer(envelope, defaults))
+
+
+def _answer(envelope: Envelope, defaults: Defaults) -> Reading | Unreadable | str:
+    try:
+        return read(envelope, defaults)
+    except Unreadable as limit:
+        return limit
+    except Exception as error:  # noqa: BLE001 - whatever a hostile mail can provoke is a break
+        return f"{type(error).__name__}: {error}"[:300]
+
+
+def _confine() -> None:
+    """Leave the child nothing to write to and nobody to outlive."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (CHILD_FILES, CHILD_FILES))
+
+
+def _limit(message: int, limits: Limits) -> None:
+    """Set the limits anew for each mail: a CPU limit set once would kill an innocent later one."""
+    cpu = math.ceil(time.process_time() + limits.slow_deadline)
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory + message, resource.RLIM_INFINITY))
