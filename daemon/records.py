@@ -1,0 +1,286 @@
+"""What a judged mail leaves behind: objects in storage, rows in the database."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from daemon.mail import raw_id
+from daemon.outcome import Verdict
+from daemon.storage import StoredObject, part_key, plan_key, raw_key
+from daemon.text import printable
+from db.arrivals import ArrivalRow
+from db.events import EventRow
+from db.mails import MailRow
+from db.parts import PartRow
+from db.specs import SpecRow
+from db.sprints import SprintRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+    from daemon.mail import Envelope, Mail, Part
+    from daemon.outcome import Outcome, Problem
+    from daemon.reading import PlannedSpec
+    from daemon.trust import Judgement
+
+#: Verdicts whose message is kept as it came.
+KEPT = {Verdict.ACCEPTED, Verdict.REJECTED, Verdict.HELD}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A mail whose fate is decided, but for what the database knows of it.
+
+    ``mail`` is None when it could not be read; ``specs`` are there only with
+    the verdict accepted, ``problems`` only with rejected.
+    """
+
+    envelope: Envelope
+    verdict: Verdict
+    judgement: Judgement
+    mail: Mail | None = None
+    specs: tuple[PlannedSpec, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    reason: str = ""
+
+    @cached_property
+    def raw_id(self) -> UUID:
+        """Which bytes it is: every mail has this id, read or not."""
+        return self.mail.raw_id if self.mail else raw_id(self.envelope.raw)
+
+    @property
+    def content_id(self) -> UUID | None:
+        """Which mail it is, whichever way it came."""
+        return self.mail.content_id if self.mail else None
+
+    @property
+    def id(self) -> UUID:
+        """Under which id it is recorded: a look-alike that wasn't accepted can't take the real one's."""
+        accepted = self.mail is not None and self.verdict is Verdict.ACCEPTED
+        return self.mail.content_id if accepted and self.mail else self.raw_id
+
+    @property
+    def spec_ids(self) -> tuple[UUID, ...]:
+        """The ids of its specifications, in the order of its parts."""
+        return tuple(spec.id for spec in self.specs)
+
+    @cached_property
+    def stored(self) -> tuple[Stored, ...]:
+        """All that is kept of it in storage: the message, its attachments, its plans."""
+        return tuple(_stored(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object in storage and its entry in the index."""
+
+    content: bytes
+    row: PartRow
+
+    @property
+    def object(self) -> StoredObject:
+        """What storage is given."""
+        return StoredObject(self.row.key, self.content)
+
+
+def _stored(judged: Judged) -> Iterator[Stored]:
+    if judged.verdict not in KEPT:
+        return
+    yield _entry(judged, "raw", raw_key(judged.id), judged.envelope.raw, media_type="message/rfc822")
+    if judged.verdict is not Verdict.ACCEPTED or judged.mail is None:
+        return
+    taken = {spec.document.place for spec in judged.specs}
+    for part in judged.mail.parts:
+        if _is_attachment(part) and part.place not in taken:
+            key = part_key(judged.id, part.place, part.sha256)
+            yield _entry(judged, part.place, key, part.content, media_type=part.media_type, name=part.name)
+    media_types = {part.place: part.media_type for part in judged.mail.parts}
+    for number, spec in enumerate(judged.specs, 1):
+        yield from _stored_spec(judged, spec, number, media_types.get(spec.document.place, "text/plain"))
+
+
+def _is_attachment(part: Part) -> bool:
+    """Whether a part is more than the text of the mail, which the message itself keeps."""
+    named = part.name is not None or (part.disposition or "").lower() == "attachment"
+    return named or part.media_type not in ("text/plain", "text/html")
+
+
+def _stored_spec(judged: Judged, spec: PlannedSpec, number: int, media_type: str) -> Iterator[Stored]:
+    document = spec.document
+    key = _storage_path(judged, spec)
+    entry = _entry(judged, document.place, key, document.content, media_type=media_type, name=document.name)
+    yield replace(entry, row=replace(entry.row, spec_id=spec.id))
+    plan = _entry(
+        judged, f"plan-{number}", plan_key(judged.id, number), spec.plan, media_type="application/json"
+    )
+    yield replace(plan, row=replace(plan.row, spec_id=spec.id))
+
+
+def _entry(  # noqa: PLR0913 - the columns of a row
+    judged: Judged, place: str, key: str, content: bytes, *, media_type: str, name: str | None = None
+) -> Stored:
+    row = PartRow(
+        mail_id=judged.id,
+        place=place,
+        name=name,
+        media_type=media_type,
+        size=len(content),
+        sha256=_sha256(content),
+        key=key,
+        spec_id=None,
+    )
+    return Stored(content, row)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def mail_row(judged: Judged) -> MailRow:
+    """The mail, what was judged of it and why."""
+    mail, judgement = judged.mail, judged.judgement
+    return MailRow(
+        id=judged.id,
+        raw_id=judged.raw_id,
+        content_id=judged.content_id,
+        source=judged.envelope.source,
+        sender=mail.sender if mail else None,
+        message_id=mail.message_id if mail else None,
+        references=mail.references if mail else (),
+        subject=mail.subject if mail else None,
+        sent_at=mail.sent_at if mail else None,
+        size=len(judged.envelope.raw),
+        verdict=judged.verdict,
+        reason=judged.reason or None,
+        problems=[asdict(problem) for problem in judged.problems],
+        evidence=judgement.evidence,
+        rule=judgement.rule,
+        reply_allowed=judgement.reply_allowed,
+        received_at=judged.envelope.received_at,
+        decided_at=datetime.now(UTC),
+    )
+
+
+def arrival_row(judged: Judged, outcome: Outcome) -> ArrivalRow:
+    """This delivery of the mail, and what it was told."""
+    envelope = judged.envelope
+    return ArrivalRow(
+        mail_id=outcome.mail_id or judged.id,
+        source=envelope.source,
+        peer=envelope.peer,
+        mail_from=envelope.mail_from,
+        rcpt_to=envelope.rcpt_to,
+        verdict=outcome.verdict,
+        received_at=envelope.received_at,
+    )
+
+
+def spec_rows(judged: Judged) -> Iterator[SpecRow]:
+    """The control plane's specifications."""
+    for spec in judged.specs:
+        yield SpecRow(
+            id=spec.id,
+            repo=spec.target.repo,
+            branch=spec.target.branch,
+            storage_path=_storage_path(judged, spec),
+            created_by=judged.mail.sender if judged.mail else None,
+        )
+
+
+def sprint_rows(judged: Judged) -> Iterator[SprintRow]:
+    """The control plane's sprints, in the specification's order."""
+    for spec in judged.specs:
+        for position, sprint in enumerate(spec.sprints):
+            yield SprintRow(
+                id=spec.sprint_id(position),
+                spec_id=spec.id,
+                label=sprint.label,
+                dod_json=sprint.dod,
+                position=position,
+            )
+
+
+def events_of(judged: Judged) -> Iterator[EventRow]:
+    """What the control plane is told: two phases for each specification, or one failure."""
+    if judged.verdict is Verdict.REJECTED:
+        yield _failed(judged)
+    for spec in judged.specs:
+        yield _received(judged, spec)
+        yield _planned(judged, spec)
+
+
+def _received(judged: Judged, spec: PlannedSpec) -> EventRow:
+    target, name = spec.target, printable(spec.document.name or "the mail's body")
+    attachments = [
+        {"name": row.name, "type": row.media_type, "size": row.size, "sha256": row.sha256, "key": row.key}
+        for row in (stored.row for stored in judged.stored)
+        if row.place != "raw" and not row.place.startswith("plan-")
+    ]
+    return EventRow(
+        phase="SPEC_RECEIVED",
+        message=f"{name} for {target.repo}@{target.branch}",
+        metadata={
+            "spec_id": spec.id,
+            "repo": target.repo,
+            "branch": target.branch,
+            "project_name": spec.project,
+            "filename": spec.document.name,
+            "storage_path": _storage_path(judged, spec),
+            "trigger_method": "email",
+            **_about(judged),
+            "evidence": judged.judgement.evidence,
+            "attachments": attachments,
+        },
+    )
+
+
+def _planned(judged: Judged, spec: PlannedSpec) -> EventRow:
+    sprints = [
+        {"id": spec.sprint_id(index), "label": sprint.label, "goals": sprint.goals}
+        for index, sprint in enumerate(spec.sprints)
+    ]
+    labels = printable(", ".join(sprint.label for sprint in spec.sprints))
+    return EventRow(
+        phase="PLANNING",
+        message=f"{len(sprints)} sprint{'s' * (len(sprints) != 1)}: {labels}",
+        metadata={
+            "spec_id": spec.id,
+            "repo": spec.target.repo,
+            "branch": spec.target.branch,
+            "planner": "rules",
+            "plan_path": plan_key(judged.id, judged.specs.index(spec) + 1),
+            "not_checked": spec.unchecked,
+            "sprints": sprints,
+        },
+    )
+
+
+def _failed(judged: Judged) -> EventRow:
+    return EventRow(
+        phase="FAILED",
+        message=printable(str(judged.problems[0])),
+        metadata={
+            **_about(judged),
+            "trigger_method": "email",
+            "problems": [asdict(problem) for problem in judged.problems],
+        },
+    )
+
+
+def _about(judged: Judged) -> dict[str, Any]:
+    mail = judged.mail
+    return {
+        "mail_id": judged.id,
+        "from": mail.sender if mail else None,
+        "subject": printable(mail.subject) if mail else None,
+        "message_id": mail.message_id if mail else None,
+    }
+
+
+def _storage_path(judged: Judged, spec: PlannedSpec) -> str:
+    return part_key(judged.id, spec.document.place, _sha256(spec.document.content))

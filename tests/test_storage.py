@@ -1,0 +1,107 @@
+"""Where bytes lie, and that they lie there for good."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from daemon.storage import FileStorage, StoredObject, part_key, plan_key, raw_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAIL = UUID("abcdef00-0000-5000-8000-000000000000")
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[FileStorage]:
+    """Storage in an empty folder."""
+    made = FileStorage(tmp_path / "storage")
+    yield made
+    made.close()
+
+
+def test_bytes_come_back_as_they_were_put(storage: FileStorage) -> None:
+    """Any bytes, and none."""
+    objects = [StoredObject(raw_key(MAIL), bytes(range(256))), StoredObject(plan_key(MAIL, 1), b"")]
+    storage.put(objects)
+
+    assert [storage.get(each.key) for each in objects] == [bytes(range(256)), b""]
+
+
+def test_keys_are_of_one_owner_and_hold_nothing_a_sender_wrote() -> None:
+    """Everything of a mail is in one folder, so it can be cleaned without counting references."""
+    keys = [raw_key(MAIL), part_key(MAIL, "2.1", "ab" * 32), plan_key(MAIL, 2)]
+
+    assert keys == [
+        f"mails/ab/{MAIL}/raw.eml",
+        f"mails/ab/{MAIL}/2.1-{'ab' * 32}",
+        f"mails/ab/{MAIL}/plan-2.json",
+    ]
+
+
+def test_putting_again_changes_nothing_but_the_bytes(storage: FileStorage) -> None:
+    """A batch that is repeated after a failure finds its own objects, and leaves no others."""
+    for content in (b"one", b"two"):
+        storage.put([StoredObject("a/b", content)])
+
+    assert storage.get("a/b") == b"two"
+    assert [path.name for path in storage.path("a").iterdir()] == ["b"]
+
+
+def test_only_the_owner_can_read(storage: FileStorage) -> None:
+    """Mails are nobody else's business on a shared machine."""
+    storage.put([StoredObject("a/b", b"secret")])
+
+    assert storage.path("a/b").stat().st_mode & 0o077 == 0
+
+
+def test_a_failed_put_leaves_no_unfinished_file(storage: FileStorage) -> None:
+    """What is in the way is reported, and nothing half-written stays."""
+    storage.path("a/b").mkdir(parents=True)
+
+    with pytest.raises(OSError, match="directory"):
+        storage.put([StoredObject("a/b", b"x")])
+
+    assert [path.name for path in storage.path("a").iterdir()] == ["b"]
+
+
+def test_every_file_and_every_folder_on_its_way_is_synced(
+    storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a 250 promises survives a power cut: content before the name, then each folder that changed."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def spy(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    storage.put([StoredObject("mails/ab/x/raw.eml", b"x"), StoredObject("mails/ab/x/plan-1.json", b"y")])
+
+    root = str(storage.root)
+    assert sorted(path for path in synced if "/." not in path.removeprefix(root)) == [
+        root,
+        f"{root}/mails",
+        f"{root}/mails/ab",
+        f"{root}/mails/ab/x",
+    ]
+    assert sum("/." in path.removeprefix(root) for path in synced) == 2
+
+
+def test_a_link_in_the_way_is_replaced_and_not_followed(storage: FileStorage, tmp_path: Path) -> None:
+    """Nobody can point our writes elsewhere."""
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    storage.path("a").mkdir()
+    storage.path("a/b").symlink_to(victim)
+
+    storage.put([StoredObject("a/b", b"new")])
+
+    assert victim.read_text() == "untouched"
+    assert storage.get("a/b") == b"new"
