@@ -1,0 +1,307 @@
+"""The commands: each a few lines here, with what is heavy imported inside."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+
+    from daemon.settings import Settings
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUT = click.Path(dir_okay=False, path_type=Path)
+
+_config = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The configuration; default: $SPECPOST_CONFIG, else /etc/specpost/specpost.toml if it is there.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+
+
+class Fatal(click.ClickException):
+    """Ends the command with one message on standard error, and status 1."""
+
+    def show(self, file: Any = None) -> None:  # noqa: ANN401, ARG002 - click's signature
+        """Print the message as the command's own."""
+        click.echo(f"specpost: {self.message}", err=True)
+
+
+class FatalConfig(Fatal):
+    """As Fatal, with the status after which systemd does not try again (EX_CONFIG of sysexits.h)."""
+
+    exit_code = 78
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="specpost")
+def main() -> None:
+    r"""Mail a specification; a second later it is planned work in PostgreSQL.
+
+    \b
+    Try it on this machine, with nothing to set up:
+      specpost try
+    Then mail your own, and watch what becomes of it:
+      specpost send spec.yaml
+      specpost tail -f
+    """
+
+
+@main.command()
+@_config
+def run(config: Path | None) -> None:
+    r"""Be the daemon, in the foreground, until Ctrl-C or SIGTERM.
+
+    Without a configuration it brings its own PostgreSQL and storage, and
+    takes mail on 127.0.0.1:8025 or the next free port. Its state lies in
+    $STATE_DIRECTORY, else $XDG_STATE_HOME/specpost, else
+    ~/.local/state/specpost.
+
+    \b
+    Example:
+      SPECPOST_SMTP__LISTEN=127.0.0.1:2525 specpost run --config specpost.toml
+    """
+    from daemon import log, service
+
+    settings = _settings(config)
+    log.configure(settings.log.format, settings.log.level)
+    with _explained():
+        service.run(settings)
+
+
+@main.command("try")
+@click.option("--once", is_flag=True, help="End after the walk: status 0, or 1 and the reason.")
+def try_(*, once: bool) -> None:
+    r"""Start a daemon, mail it an example, and show what happened.
+
+    Everything is embedded and stays in one folder; nothing needs to be
+    configured. The daemon goes on, so that you can mail your own, until
+    Ctrl-C.
+
+    \b
+    Example:
+      specpost try            # and in another terminal:
+      specpost send spec.yaml
+    """
+    from daemon.commands import trial
+
+    with _explained():
+        trial.walk(_settings(Path(os.devnull)), once=once)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--to", metavar="ADDR", help="The recipient; default: the daemon's first address.")
+@click.option("--from", "sender", metavar="ADDR", help="The sender; default: you at this machine.")
+@click.option(
+    "--subject", metavar="TEXT", help="May name the repository: [owner/name] or [owner/name@branch]."
+)
+@click.option("--smtp", metavar="HOST:PORT", help="Where to; default: the daemon that runs on this machine.")
+def send(
+    files: tuple[Path, ...], to: str | None, sender: str | None, subject: str | None, smtp: str | None
+) -> None:
+    r"""Mail specification FILEs as attachments, or one .eml as it is.
+
+    Prints the daemon's answer; the status is 0 when it said 250.
+
+    \b
+    Examples:
+      specpost send spec.yaml
+      specpost send --subject '[octo/app@develop] Login' login.md mockup.png
+      specpost send mail.eml --smtp 127.0.0.1:2525
+    """
+    from daemon.commands import posting
+
+    settings = _settings(None)
+    with _explained():
+        letter = posting.compose(files, settings, to=to, sender=sender, subject=subject)
+        code, text = posting.deliver(letter, posting.door(settings, smtp))
+    click.echo(f"{code} {text}")
+    sys.exit(code != posting.ACCEPTED)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@_config
+def check(file: Path, config: Path | None) -> None:
+    r"""Say what would become of FILE (a specification or an .eml; - for standard input).
+
+    Needs no database and no network, and changes nothing. The status is 0,
+    or 1 when there are problems.
+
+    \b
+    Examples:
+      specpost check spec.yaml
+      specpost check - < mail.eml
+    """
+    from daemon.commands import checking
+
+    with _explained():
+        fine = checking.check(file, _settings(config))
+    sys.exit(not fine)
+
+
+@main.command()
+@click.option("-n", "count", default=50, show_default=True, help="How many, newest first.")
+@_json
+@_config
+def specs(count: int, *, as_json: bool, config: Path | None) -> None:
+    r"""List the specifications in the control plane.
+
+    \b
+    Example:
+      specpost specs --json | jq -r .repo
+    """
+    from daemon.commands import display
+    from db import specs as table
+
+    with _connection(config) as conn:
+        display.specs(table.newest(conn, count), as_json=as_json)
+
+
+@main.command()
+@click.argument("spec_id", type=UUID)
+@_json
+@_config
+def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
+    r"""Show one specification: its sprints, their Definition of Done, its events.
+
+    \b
+    Example:
+      specpost show 7d0c1f3e-… --json | jq .sprints[0].dod_json
+    """
+    from daemon.commands import display
+    from db import events, sprints
+    from db import specs as table
+
+    with _connection(config) as conn:
+        spec = table.get(conn, spec_id)
+        if spec is None:
+            raise Fatal(f"there is no specification {spec_id}; specpost specs lists those there are")
+        display.spec(spec, sprints.of_spec(conn, spec_id), events.last(conn, 1000, spec_id), as_json=as_json)
+
+
+@main.command()
+@click.option("-n", "count", default=10, show_default=True, help="Events shown before following.")
+@click.option("-f", "follow", is_flag=True, help="Go on, until Ctrl-C; no event is skipped.")
+@click.option("--spec", "spec_id", type=UUID, metavar="ID", help="Only this specification's events.")
+@_json
+@_config
+def tail(count: int, spec_id: UUID | None, *, follow: bool, as_json: bool, config: Path | None) -> None:
+    r"""Show the newest status events, and follow them with -f.
+
+    \b
+    Examples:
+      specpost tail -f
+      specpost tail -n 100 --json | jq 'select(.phase == "FAILED")'
+    """
+    from daemon.commands import tailing
+
+    settings = _settings(config)
+    with _explained(), tailing.stream(settings, count, spec_id, follow=follow) as events:
+        tailing.show(events, as_json=as_json)
+
+
+@main.command()
+@click.option("--url-file", type=FILE, help="A file with the owner's URL; default: $SPECPOST_OWNER_URL.")
+@click.option(
+    "--create-login", "login", metavar="NAME", help="Make a login for the daemon, or give it a new password."
+)
+@click.option("--out", type=OUT, help="With --create-login: the file for its URL (made with mode 0600).")
+def migrate(url_file: Path | None, login: str | None, out: Path | None) -> None:
+    r"""Bring a PostgreSQL database to this release's schema, as its owner.
+
+    The owner's URL never goes on the command line. `supabase --workdir db db push`
+    applies the same migrations; use either.
+
+    \b
+    Examples:
+      SPECPOST_OWNER_URL=postgresql://postgres@db.example.org/postgres specpost migrate
+      specpost migrate --url-file owner_url --create-login specpost --out /etc/specpost/database_url
+    """
+    from daemon.commands import owning
+
+    if (login is None) != (out is None):
+        raise click.UsageError("--create-login NAME and --out FILE go together")
+    with _explained(), owning.connected(url_file) as owner:
+        if login is None or out is None:
+            owning.migrate(owner)
+        else:
+            owning.create_login(owner, login, out)
+
+
+@main.command("db-url")
+@_config
+def db_url(config: Path | None) -> None:
+    r"""Print the URL of the database in use; the embedded one is started if need be.
+
+    \b
+    Example:
+      psql "$(specpost db-url)" -c 'table specs'
+    """
+    from daemon import database
+
+    with _explained(), database.url(_settings(config), keep=True) as url:
+        click.echo(url)
+
+
+def _settings(config: Path | None) -> Settings:
+    from daemon import log, settings
+
+    try:
+        loaded = settings.load(config)
+    except settings.SettingsError as error:
+        raise FatalConfig(str(error)) from None
+    log.configure("console", "warning")
+    return loaded
+
+
+@contextmanager
+def _connection(config: Path | None) -> Iterator[Connection[Any]]:
+    import psycopg
+
+    from daemon import database
+
+    with (
+        _explained(),
+        database.url(_settings(config)) as url,
+        psycopg.connect(url, prepare_threshold=None) as conn,
+    ):
+        yield conn
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What can go wrong at this edge, as one message and an exit status."""
+    import psycopg
+
+    from daemon import database, service
+    from daemon.commands import posting, trial
+    from db import embedded, migrate, pool
+
+    try:
+        yield
+    except (service.StartError, database.UnfitError, pool.UrlError) as error:
+        raise FatalConfig(str(error)) from error
+    except (
+        service.ListenError,
+        embedded.EmbeddedError,
+        migrate.MigrationError,
+        migrate.LoginError,
+        OSError,
+        posting.PostingError,
+        trial.TrialError,
+    ) as error:
+        raise Fatal(str(error)) from error
+    except psycopg.Error as error:
+        raise Fatal(f"the database says: {str(error).strip()}") from error

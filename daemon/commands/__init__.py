@@ -1,0 +1,1 @@
+"""What the commands do beside running the daemon; ``cli.py`` says when."""

@@ -1,0 +1,116 @@
+"""``specpost try``: a real daemon, a real mail, and what became of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import psycopg
+
+from daemon import database, whereabouts
+from daemon.commands import display, posting
+from daemon.storage import FileStorage
+from db import events, specs, sprints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from daemon.settings import Settings
+
+#: The specification that is mailed; it travels in the package.
+EXAMPLE = "example.yaml"
+#: Seconds for the daemon to come up; the first start makes a database.
+START_TIMEOUT = 120.0
+
+
+class TrialError(Exception):
+    """The walk didn't come to its end; the text says where it stopped."""
+
+
+def walk(settings: Settings, *, once: bool) -> None:
+    """Start a daemon, mail it the example, show what happened; then stay until Ctrl-C, or not to ``once``."""
+    with _daemon() as process:
+        _title("A daemon is up, on embedded defaults")
+        running = whereabouts.find(settings.state_dir)
+        if running is None:
+            raise TrialError("the daemon says it is up, and left no run.json")
+        click.echo(f"takes mail on {', '.join(running.smtp)}; everything it keeps is in {settings.state_dir}")
+        _mail_the_example(settings)
+        _show_the_rows(settings)
+        if once:
+            return
+        _title("Your turn")
+        click.echo(
+            "In another terminal: specpost send FILE, specpost specs, specpost tail -f. Here: Ctrl-C ends it."
+        )
+        process.wait()
+
+
+def _mail_the_example(settings: Settings) -> None:
+    _title("The example is mailed to it, with a real SMTP client")
+    with resources.as_file(resources.files("daemon") / EXAMPLE) as example:
+        letter = posting.compose([example], settings, to=None, sender="ana@example.org", subject=None)
+    code, text = posting.deliver(letter, posting.door(settings, None), click.echo)
+    if code != posting.ACCEPTED:
+        raise TrialError(f"the daemon answered {code} {text}")
+
+
+def _show_the_rows(settings: Settings) -> None:
+    with database.url(settings) as url, psycopg.connect(url) as conn:
+        (spec,) = specs.newest(conn, 1)
+        _title("The rows it wrote: specs, sprints, status_events")
+        display.spec(spec, sprints.of_spec(conn, spec.id), events.last(conn, 10, spec.id), as_json=False)
+    _title("Where the attachment lies, byte for byte")
+    click.echo(FileStorage(settings.storage.path).path(spec.storage_path))
+
+
+@contextmanager
+def _daemon() -> Iterator[subprocess.Popen[bytes]]:
+    """``specpost run`` as a process of its own, from when it is ready until the context ends."""
+    with tempfile.TemporaryDirectory(prefix="specpost-") as folder, _bell(Path(folder)) as (bell, address):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "daemon", "run", "--config", os.devnull],
+            env=os.environ | {"NOTIFY_SOCKET": address},
+        )
+        try:
+            _await_ready(process, bell)
+            yield process
+        except KeyboardInterrupt:
+            click.echo("", err=True)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+@contextmanager
+def _bell(folder: Path) -> Iterator[tuple[socket.socket, str]]:
+    """What the daemon rings when it is ready, as it does for systemd (sd_notify(3))."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
+        bell.bind(str(folder / "notify"))
+        bell.settimeout(0.2)
+        yield bell, str(folder / "notify")
+
+
+def _await_ready(process: subprocess.Popen[bytes], bell: socket.socket) -> None:
+    give_up = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < give_up:
+        with suppress(TimeoutError):
+            if b"READY=1" in bell.recv(4096).splitlines():
+                return
+        if process.poll() is not None:
+            raise TrialError(f"the daemon ended with status {process.returncode}; its own words are above")
+    raise TrialError(f"the daemon was not ready after {START_TIMEOUT:g} s")
+
+
+def _title(text: str) -> None:
+    click.echo(f"\n── {text}")

@@ -1,0 +1,98 @@
+"""Which control plane this is, and whether the daemon may work on it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import structlog
+
+from daemon import notify
+from daemon.log import Event
+from db import embedded, migrate
+from db.pool import NOT_A_MEMBER, privileges, with_tls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+
+    from daemon.settings import Settings
+
+log = structlog.get_logger()
+
+#: The embedded server's login role for the daemon; its superuser is ``postgres``.
+LOGIN = "specpost"
+#: Seconds between two attempts to reach a database that is down at start.
+RETRY = 1.0
+
+_MIGRATE = "  SPECPOST_OWNER_URL='postgresql://owner…' specpost migrate"
+_LOGIN = f"{_MIGRATE} --create-login specpost_login --out /etc/specpost/database__url"
+
+TOO_MIGHTY = f"""\
+the database URL's role is {{why}}; the daemon works with its own narrow rights only.
+With the URL you gave as the owner's, these two commands make a login for it:
+{_MIGRATE}
+{_LOGIN}"""
+TOO_POOR = f"""\
+the database URL's role is {{why}}. As the schema's owner, these two commands give it a daemon's rights:
+{_MIGRATE}
+{_LOGIN}"""
+TOO_OLD = f"""\
+the database lacks {{count}} of this release's migrations (first: {{first}}); apply them as its owner:
+{_MIGRATE}"""
+
+
+class UnfitError(Exception):
+    """The daemon may not work on this database; the text says what mends it."""
+
+
+@contextmanager
+def url(settings: Settings, *, keep: bool = False) -> Iterator[str]:
+    """The daemon's connection URL; the embedded server runs as long as the context, or on to ``keep``."""
+    if settings.database.url != "embedded":
+        yield with_tls(settings.database.url)
+        return
+    with embedded.running(settings.state_dir, keep=keep) as server:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as owner:
+            if done := migrate.migrate(owner):
+                log.info(Event.DATABASE_MIGRATED, migrations=[migration.file for migration in done])
+            migrate.create_login(owner, LOGIN, None)
+        yield server.url(LOGIN)
+
+
+def wait_until_fit(database_url: str) -> None:
+    """Return once the database answers and the daemon may work on it; a database that is down is waited for.
+
+    Raises:
+        UnfitError: its schema is too old, or its role not the daemon's.
+    """
+    down = False
+    while True:
+        try:
+            with psycopg.connect(database_url, connect_timeout=10, prepare_threshold=None) as conn:
+                check(conn)
+        except psycopg.OperationalError as error:
+            if not down:
+                log.error(Event.DATABASE_DOWN, reason=str(error))  # noqa: TRY400 - expected, and no traceback
+            down = True
+            notify.still_starting("waiting for the database", 10 * RETRY)
+            time.sleep(RETRY)
+        else:
+            if down:
+                log.info(Event.DATABASE_UP)
+            return
+
+
+def check(conn: Connection[Any]) -> None:
+    """Refuse a database that the daemon must not work on."""
+    if why := privileges(conn):
+        advice = TOO_POOR if why == [NOT_A_MEMBER] else TOO_MIGHTY
+        raise UnfitError(advice.format(why=", ".join(why)))
+    state = migrate.compare(conn)
+    if state.missing:
+        raise UnfitError(TOO_OLD.format(count=len(state.missing), first=state.missing[0]))
+    if state.unknown:
+        log.warning(Event.DATABASE_NEWER, migrations=state.unknown)

@@ -1,0 +1,214 @@
+"""The composition root: every part is built and joined here, started, and drained on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import ssl
+import sys
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import structlog
+
+from daemon import database, notify, whereabouts
+from daemon import settings as configuration
+from daemon.child import Limits as ReaderLimits
+from daemon.intake import Intake
+from daemon.log import Event
+from daemon.mail import Addresses
+from daemon.readers import Readers
+from daemon.reading import Defaults
+from daemon.sources.limits import Limits as SmtpLimits
+from daemon.sources.smtp import SmtpServer
+from daemon.spec.target import Hint
+from daemon.storage import FileStorage
+from db.pool import open_pool
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from daemon.mail import Envelope
+    from daemon.outcome import Outcome
+    from daemon.settings import Settings, Smtp
+
+log = structlog.get_logger()
+
+#: Where mail is taken when the configuration names no address, or the next free port of ``PORTS``.
+HOST, PORTS = "127.0.0.1", range(8025, 8125)
+#: Seconds that mails under way get to be finished when the service is asked to stop.
+DRAIN = 25.0
+#: Seconds between two lines for ``systemctl status`` when no watchdog asks for more.
+STATUS_INTERVAL = 10.0
+
+
+class StartError(Exception):
+    """The service can't start as it is configured; the text says what to change."""
+
+
+class ListenError(Exception):
+    """An address can't be had, which may pass: somebody else listens there."""
+
+
+def run(settings: Settings) -> None:
+    """Be the daemon, until SIGTERM or SIGINT.
+
+    Raises:
+        StartError, ListenError, database.UnfitError, db.embedded.EmbeddedError: it can't start.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.umask(0o077)
+    log.info(Event.STARTING, version=version("specpost"), pid=os.getpid())
+    log.info(Event.CONFIGURATION, **configuration.describe(settings))
+    sockets = _inherited()
+    tls = _tls(settings.smtp)
+    with assembled(settings) as intake:
+        asyncio.run(_serve(settings, intake, sockets, tls))
+    log.info(Event.STOPPED)
+
+
+@contextmanager
+def assembled(settings: Settings) -> Iterator[Intake]:
+    """Every part but the sources, joined; taken apart again in the reverse order."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    readers = Readers(defaults(settings), reader_limits(settings))
+    with database.url(settings) as url:
+        database.wait_until_fit(url)
+        readers.start()
+        storage = FileStorage(settings.storage.path)
+        with open_pool(url) as pool:
+            intake = Intake(readers, storage.put, pool)
+            try:
+                yield intake
+            finally:
+                readers.close()
+                intake.close()
+                storage.close()
+
+
+async def _serve(
+    settings: Settings, intake: Intake, sockets: list[socket.socket], tls: ssl.SSLContext | None
+) -> None:
+    stop, hurry = _signals()
+
+    async def take(envelope: Envelope) -> Outcome:
+        return await asyncio.wrap_future(intake.take(envelope))
+
+    server = SmtpServer(
+        take,
+        hostname=settings.smtp.hostname,
+        recipients=Addresses.of(settings.smtp.recipients),
+        limits=_smtp_limits(settings.smtp),
+        tls=tls,
+    )
+    addresses = await _listen(server, settings.smtp, sockets)
+    with whereabouts.published(settings.state_dir, addresses):
+        log.warning(Event.UNPROTECTED, senders="anyone who can reach a loopback address of this machine")
+        log.info(Event.READY, smtp=addresses)
+        notify.ready()
+        watchdog = asyncio.create_task(_watch(intake, addresses))
+        await stop.wait()
+        log.info(Event.STOPPING)
+        notify.stopping()
+        drain = asyncio.create_task(server.drain(DRAIN))
+        await asyncio.wait([drain, asyncio.create_task(hurry.wait())], return_when=asyncio.FIRST_COMPLETED)
+        watchdog.cancel()
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first and by the second SIGTERM or SIGINT: stop, and stop without waiting."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def asked() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked)
+    return stop, hurry
+
+
+async def _listen(server: SmtpServer, smtp: Smtp, sockets: list[socket.socket]) -> list[str]:
+    """Listen where systemd or the configuration say, else on the first free port; the addresses, bound."""
+    if sockets or smtp.listen:
+        wanted: list[socket.socket | tuple[str, int]] = [
+            *sockets,
+            *((listen.host, listen.port) for listen in smtp.listen or ()),
+        ]
+        try:
+            return [_shown(address) for address in await server.start(wanted)]
+        except OSError as error:
+            raise ListenError(f"can't listen: {error} ([smtp] listen)") from error
+    for port in PORTS:
+        try:
+            return [_shown(address) for address in await server.start([(HOST, port)])]
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ListenError(f"can't listen: {error}") from error
+    raise ListenError(f"no port of {HOST}:{PORTS[0]}-{PORTS[-1]} is free; name one with [smtp] listen")
+
+
+def _shown(address: tuple[str, int] | str) -> str:
+    if isinstance(address, str):
+        return address
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _watch(intake: Intake, addresses: list[str]) -> None:
+    """Tell systemd how it goes, and that the loop turns: a service that is stuck is restarted."""
+    interval = notify.watchdog_interval()
+    while True:
+        notify.status(intake.trouble() or f"taking mail on {', '.join(addresses)}")
+        if intake.alive():
+            notify.alive()
+        await asyncio.sleep(interval or STATUS_INTERVAL)
+
+
+def _inherited() -> list[socket.socket]:
+    """The sockets systemd opened for us; as nobody can be configured as a sender, on loopback only."""
+    try:
+        sockets = notify.inherited_sockets()
+    except ValueError as error:
+        raise StartError(f"{error}; see specpost.socket") from error
+    for inherited in sockets:
+        if not notify.is_loopback(inherited):
+            raise StartError(
+                f"the inherited socket {inherited.getsockname()} is not on loopback, and this release can't"
+                " be told who may send; let specpost.socket listen on 127.0.0.1"
+            )
+    return sockets
+
+
+def _tls(smtp: Smtp) -> ssl.SSLContext | None:
+    if smtp.tls_cert is None or smtp.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(smtp.tls_cert, smtp.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        message = f"[smtp] tls_cert {smtp.tls_cert} and tls_key {smtp.tls_key} can't be used: {error}"
+        raise StartError(message) from error
+    return context
+
+
+def defaults(settings: Settings) -> Defaults:
+    """What reading needs to know of the configuration."""
+    return Defaults(
+        ours=Addresses.of(settings.smtp.recipients),
+        target=Hint(settings.routing.repo, settings.routing.branch),
+        dod=settings.planning.default_dod,
+    )
+
+
+def reader_limits(settings: Settings) -> ReaderLimits:
+    """What a reader child may use."""
+    return ReaderLimits(**settings.readers.model_dump())
+
+
+def _smtp_limits(smtp: Smtp) -> SmtpLimits:
+    own = ("listen", "hostname", "recipients", "tls_cert", "tls_key")
+    return SmtpLimits(**smtp.model_dump(exclude=set(own)))

@@ -1,0 +1,275 @@
+"""The commands, as their users type them."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import psycopg
+import pytest
+
+from daemon.cli import main
+from db.embedded import running
+from tests.fix_daemon import PATIENCE, REPO, environment, specpost
+from tests.fix_house import SPEC, a_mail
+
+if TYPE_CHECKING:
+    from tests.fix_daemon import Daemon
+    from tests.fix_database import Database
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A specification in a file."""
+    file = tmp_path / "spec.yaml"
+    file.write_text(SPEC)
+    return file
+
+
+def test_help_teaches_with_an_example() -> None:
+    """Each command says what it does, and shows how."""
+    for name, command in main.commands.items():
+        text = command.get_help(click.Context(command, info_name=f"specpost {name}"))
+        assert f"  specpost {name}" in text or f"specpost {name}" in text.partition("Example")[2], name
+        assert "Example" in text, name
+
+
+def test_help_is_quick() -> None:
+    """A command that teaches must not make its reader wait: what is heavy is imported inside the commands."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(5):
+        subprocess.run(
+            [sys.executable, "-m", "daemon", "run", "--help"], check=True, capture_output=True, cwd=REPO
+        )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    assert (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 5 < 0.45
+
+
+def test_an_unknown_key_is_one_line_and_status_78(tmp_path: Path) -> None:
+    """A typo in the configuration names the key, the file, the line and the right word."""
+    config = tmp_path / "specpost.toml"
+    config.write_text("[smtp]\nlisten = '127.0.0.1:0'\nmax_sise = '1 MiB'\n")
+
+    done = specpost("run", "--config", str(config))
+
+    assert done.returncode == 78
+    assert len(done.stderr.splitlines()) == 1
+    assert all(word in done.stderr for word in ("max_sise", f"{config}:3", "max_size"))
+
+
+def test_send_prints_the_answer_and_the_row_is_there(daemon: Daemon, spec: Path) -> None:
+    """A file is mailed to the daemon that runs, without being told where it is."""
+    done = specpost("send", str(spec), "--from", "ana@example.org", env=daemon.env)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("250 2.0.0 spec=")
+    listed = specpost("specs", "--json", env=daemon.env)
+    row = json.loads(listed.stdout)
+    assert (row["repo"], row["created_by"], row["sprints"]) == ("example/tides", "ana@example.org", 2)
+
+
+def test_send_mails_an_eml_as_it_is_but_for_its_line_ends(
+    daemon: Daemon, tmp_path: Path, database: Database
+) -> None:
+    """The bytes that arrive are the file's, with CRLF."""
+    mail = tmp_path / "mail.eml"
+    raw = a_mail()
+    mail.write_bytes(raw.replace(b"\r\n", b"\n"))
+
+    done = specpost("send", str(mail), env=daemon.env)
+
+    assert done.returncode == 0, done.stdout
+    with database.connect("owner") as conn:
+        ((key,),) = conn.execute("select key from intake.parts where place = 'raw'").fetchall()
+    assert (daemon.state_dir / "storage" / key).read_bytes() == raw
+
+
+def test_send_says_what_was_refused_and_fails(daemon: Daemon, tmp_path: Path) -> None:
+    """The sender sees the daemon's words."""
+    bad = tmp_path / "spec.yaml"
+    bad.write_text("meta: {}\n")
+
+    done = specpost("send", str(bad), env=daemon.env)
+
+    assert done.returncode == 1
+    assert done.stdout.startswith("550 5.6.0 ")
+
+
+def test_send_without_a_daemon_says_so(spec: Path, tmp_path: Path) -> None:
+    """No traceback, and a hint."""
+    done = specpost("send", str(spec), "--smtp", "127.0.0.1:1", env={"SPECPOST_STATE_DIR": str(tmp_path)})
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("specpost: no mail server answers at 127.0.0.1:1")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_check_shows_the_plan_without_database_or_network(spec: Path) -> None:
+    """The sprints it would plan, with their complete Definition of Done."""
+    done = specpost("check", str(spec))
+
+    assert done.returncode == 0, done.stderr
+    assert "verdict  accepted" in done.stdout
+    assert "example/tides@main" in done.stdout
+    assert "coverage_min=0.9 e2e_pass=true lighthouse_min=85" in done.stdout
+
+
+def test_check_tells_every_problem_with_its_place(tmp_path: Path) -> None:
+    """Compilers' form, so that editors jump there."""
+    bad = tmp_path / "spec.yaml"
+    bad.write_text(
+        "meta:\n  repo: not a repo\nplanning:\n  epics:\n    - sprints:\n        - dod: {coverage: 0.8}\n"
+    )
+
+    done = specpost("check", str(bad))
+
+    assert done.returncode == 1
+    assert "spec.yaml:2:9: " in done.stdout
+    assert "spec.yaml:6:17: " in done.stdout
+    assert "coverage_min" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "given", [SPEC.encode(), a_mail(), a_mail().replace(b"\r\n", b"\n")], ids=["spec", "mail", "lf"]
+)
+def test_check_reads_standard_input(given: bytes) -> None:
+    """A specification or a mail, whichever it is."""
+    done = specpost("check", "-", given=given)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "example/tides@main" in done.stdout
+
+
+def test_show_tells_a_specification(daemon: Daemon, spec: Path) -> None:
+    """For people and for programs."""
+    specpost("send", str(spec), env=daemon.env)
+    spec_id = json.loads(specpost("specs", "--json", env=daemon.env).stdout)["id"]
+
+    told = specpost("show", spec_id, env=daemon.env).stdout
+    data = json.loads(specpost("show", spec_id, "--json", env=daemon.env).stdout)
+
+    assert all(word in told for word in ("example/tides@main", "S1", "S2", "SPEC_RECEIVED", "PLANNING"))
+    assert [sprint["label"] for sprint in data["sprints"]] == ["S1", "S2"]
+    assert [event["phase"] for event in data["events"]] == ["SPEC_RECEIVED", "PLANNING"]
+    assert specpost("show", "00000000-0000-0000-0000-000000000000", env=daemon.env).returncode == 1
+
+
+def test_tail_follows_what_happens(daemon: Daemon, spec: Path) -> None:
+    """An event is shown when it happens, without being asked for again."""
+    specpost("send", str(spec), env=daemon.env)
+    tail = subprocess.Popen(
+        [sys.executable, "-m", "daemon", "tail", "-f", "-n", "1", "--json"],
+        env=environment(daemon.env),
+        stdout=subprocess.PIPE,
+        cwd=REPO,
+    )
+    assert tail.stdout
+    try:
+        assert json.loads(tail.stdout.readline())["phase"] == "PLANNING"
+        daemon.mail(a_mail(("spec.yaml", "meta: {}")))
+        assert json.loads(tail.stdout.readline())["phase"] == "FAILED"
+    finally:
+        tail.terminate()
+        tail.wait(PATIENCE)
+        tail.stdout.close()
+
+
+def test_tail_of_one_specification_leaves_out_the_others(daemon: Daemon, spec: Path) -> None:
+    """Only what was asked for."""
+    specpost("send", str(spec), env=daemon.env)
+    daemon.mail(a_mail(("spec.yaml", "meta: {}")))
+    spec_id = json.loads(specpost("specs", "--json", env=daemon.env).stdout)["id"]
+
+    lines = specpost("tail", "--spec", spec_id, env=daemon.env).stdout.splitlines()
+
+    assert [line.split()[2] for line in lines] == ["SPEC_RECEIVED", "PLANNING"]
+
+
+def test_a_terminal_escape_in_a_name_does_nothing(daemon: Daemon) -> None:
+    """What a stranger writes is shown, not obeyed."""
+    daemon.mail(a_mail(("spec\x1b[31m.yaml", SPEC)))
+
+    shown = specpost("tail", env=daemon.env).stdout
+
+    assert "SPEC_RECEIVED" in shown
+    assert "\x1b" not in shown
+
+
+def test_db_url_is_what_psql_takes(tmp_path: Path) -> None:
+    """The embedded server is started for it, and stays until the next one who leaves last."""
+    env = {"SPECPOST_STATE_DIR": str(tmp_path / "state dir")}
+    try:
+        done = specpost("db-url", env=env)
+        assert done.returncode == 0, done.stderr
+        with psycopg.connect(done.stdout.strip()) as conn:
+            assert conn.execute("select session_user").fetchall() == [("specpost",)]
+            assert conn.execute("select count(*) from specs").fetchall() == [(0,)]
+    finally:
+        with running(tmp_path / "state dir"):
+            pass
+
+
+def test_migrate_and_its_login_are_all_a_foreign_database_needs(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    """Two commands, and the daemon may work; the URL's file is nobody else's to read."""
+    owner = {"SPECPOST_OWNER_URL": empty_database.owner_url}
+    out = tmp_path / "database_url"
+    os.umask(0o022)
+
+    migrated = specpost("migrate", env=owner)
+    again = specpost("migrate", env=owner)
+    made = specpost("migrate", "--create-login", "ci_daemon", "--out", str(out), env=owner)
+
+    assert migrated.returncode == 0, migrated.stderr
+    assert "applied " in migrated.stdout
+    assert "nothing to do" in again.stdout
+    assert made.returncode == 0, made.stderr
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    password = out.read_text().partition("password=")[2].partition("&")[0].strip() or out.read_text()
+    assert password not in made.stdout + made.stderr
+    listed = specpost("specs", env={"SPECPOST_DATABASE__URL": out.read_text().strip()})
+    assert (listed.returncode, listed.stdout) == (0, "no specifications yet; specpost send FILE mails one\n")
+
+
+def test_migrate_says_where_to_put_the_owners_url(tmp_path: Path) -> None:
+    """A secret never goes on the command line."""
+    done = specpost("migrate")
+
+    assert done.returncode == 2
+    assert "SPECPOST_OWNER_URL" in done.stderr
+
+
+def test_try_once_shows_the_walk_and_cleans_up(tmp_path: Path) -> None:
+    """Everything a newcomer should see, from embedded defaults, and status 0."""
+    done = specpost("try", "--once", env={"XDG_STATE_HOME": str(tmp_path)}, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    assert "S: 250 2.0.0 spec=" in done.stdout
+    assert "example/tide-table@main" in done.stdout
+    assert all(word in done.stderr for word in ("SPEC_RECEIVED", "PLANNING", "ready", "stopped"))
+    kept = Path(done.stdout.splitlines()[-1])
+    assert kept.read_bytes() == (REPO / "daemon" / "example.yaml").read_bytes()
+    assert not list(tmp_path.rglob("postmaster.pid"))
+
+
+def test_try_fails_with_the_reason_when_the_daemon_does(tmp_path: Path) -> None:
+    """Status 1, and the daemon's own words."""
+    env = {
+        "XDG_STATE_HOME": str(tmp_path),
+        "SPECPOST_SMTP__TLS_CERT": "/nowhere",
+        "SPECPOST_SMTP__TLS_KEY": "/nowhere",
+    }
+
+    done = specpost("try", "--once", env=env)
+
+    assert done.returncode != 0
+    assert "tls_cert" in done.stderr
