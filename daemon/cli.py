@@ -46,7 +46,7 @@ class FatalConfig(Fatal):
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="specpost")
 def main() -> None:
-    r"""Mail a specification; a second later it is planned work in PostgreSQL.
+    """Mail a specification; a second later it is planned work in PostgreSQL.
 
     \b
     Try it on this machine, with nothing to set up:
@@ -60,9 +60,9 @@ def main() -> None:
 @main.command()
 @_config
 def run(config: Path | None) -> None:
-    r"""Be the daemon, in the foreground, until Ctrl-C or SIGTERM.
+    """Be the daemon, in the foreground.
 
-    Without a configuration it brings its own PostgreSQL and storage, and
+    It ends by Ctrl-C or SIGTERM. Without a configuration it brings its own PostgreSQL and storage, and
     takes mail on 127.0.0.1:8025 or the next free port. Its state lies in
     $STATE_DIRECTORY, else $XDG_STATE_HOME/specpost, else
     ~/.local/state/specpost.
@@ -82,7 +82,7 @@ def run(config: Path | None) -> None:
 @main.command("try")
 @click.option("--once", is_flag=True, help="End after the walk: status 0, or 1 and the reason.")
 def try_(*, once: bool) -> None:
-    r"""Start a daemon, mail it an example, and show what happened.
+    """See it work: a daemon, a mail, its rows.
 
     Everything is embedded and stays in one folder; nothing needs to be
     configured. The daemon goes on, so that you can mail your own, until
@@ -110,9 +110,10 @@ def try_(*, once: bool) -> None:
 def send(
     files: tuple[Path, ...], to: str | None, sender: str | None, subject: str | None, smtp: str | None
 ) -> None:
-    r"""Mail specification FILEs as attachments, or one .eml as it is.
+    """Mail specifications, or an .eml.
 
-    Prints the daemon's answer; the status is 0 when it said 250.
+    FILEs are attached to one mail; an .eml is sent as it is. Prints the
+    daemon's answer; the status is 0 when it said 250.
 
     \b
     Examples:
@@ -134,10 +135,11 @@ def send(
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @_config
 def check(file: Path, config: Path | None) -> None:
-    r"""Say what would become of FILE (a specification or an .eml; - for standard input).
+    """Say what would become of a file.
 
-    Needs no database and no network, and changes nothing. The status is 0,
-    or 1 when there are problems.
+    FILE is a specification or an .eml, or - for standard input. Needs no
+    database and no network, and changes nothing. The status is 0, or 1 when
+    there are problems.
 
     \b
     Examples:
@@ -156,7 +158,7 @@ def check(file: Path, config: Path | None) -> None:
 @_json
 @_config
 def specs(count: int, *, as_json: bool, config: Path | None) -> None:
-    r"""List the specifications in the control plane.
+    """List the specifications.
 
     \b
     Example:
@@ -174,7 +176,9 @@ def specs(count: int, *, as_json: bool, config: Path | None) -> None:
 @_json
 @_config
 def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
-    r"""Show one specification: its sprints, their Definition of Done, its events.
+    """Show one specification.
+
+    Its sprints, their Definition of Done, and its events.
 
     \b
     Example:
@@ -198,7 +202,7 @@ def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
 @_json
 @_config
 def tail(count: int, spec_id: UUID | None, *, follow: bool, as_json: bool, config: Path | None) -> None:
-    r"""Show the newest status events, and follow them with -f.
+    """Show status events, or follow them.
 
     \b
     Examples:
@@ -219,15 +223,15 @@ def tail(count: int, spec_id: UUID | None, *, follow: bool, as_json: bool, confi
 )
 @click.option("--out", type=OUT, help="With --create-login: the file for its URL (made with mode 0600).")
 def migrate(url_file: Path | None, login: str | None, out: Path | None) -> None:
-    r"""Bring a PostgreSQL database to this release's schema, as its owner.
+    """Bring a database to this release's schema.
 
-    The owner's URL never goes on the command line. `supabase --workdir db db push`
+    This is done as its owner. The owner's URL never goes on the command line. `supabase --workdir db db push`
     applies the same migrations; use either.
 
     \b
     Examples:
       SPECPOST_OWNER_URL=postgresql://postgres@db.example.org/postgres specpost migrate
-      specpost migrate --url-file owner_url --create-login specpost --out /etc/specpost/database_url
+      specpost migrate --url-file owner_url --create-login specpost --out /etc/specpost/database__url
     """
     from daemon.commands import owning
 
@@ -243,7 +247,9 @@ def migrate(url_file: Path | None, login: str | None, out: Path | None) -> None:
 @main.command("db-url")
 @_config
 def db_url(config: Path | None) -> None:
-    r"""Print the URL of the database in use; the embedded one is started if need be.
+    """Print the URL of the database in use.
+
+    The embedded server is started if need be, and goes on.
 
     \b
     Example:

@@ -29,7 +29,7 @@ LOGIN = "specpost"
 RETRY = 1.0
 
 _MIGRATE = "  SPECPOST_OWNER_URL='postgresql://owner…' specpost migrate"
-_LOGIN = f"{_MIGRATE} --create-login specpost_login --out /etc/specpost/database__url"
+_LOGIN = f"{_MIGRATE} --create-login specpost --out /etc/specpost/database__url"
 
 TOO_MIGHTY = f"""\
 the database URL's role is {{why}}; the daemon works with its own narrow rights only.
