@@ -87,10 +87,9 @@ class Event(StrEnum):
 def configure(log_format: Format = "auto", level: Level = "info", stream: TextIO | None = None) -> None:
     """Send every event, and the libraries' warnings, to ``stream`` (standard error).
 
-    ``auto`` is the console form on a terminal and JSON elsewhere, one object
-    a line; under systemd's journal, which stamps and ranks lines itself, JSON
-    goes without ``ts`` and with the journal's priority in front. May be
-    called again.
+    ``auto`` is for people on a terminal and in systemd's journal, and JSON
+    elsewhere, one object a line. The journal stamps and ranks lines itself:
+    what goes there has its priority in front and no time. May be called again.
     """
     stream = stream or sys.stderr
     rank = logging.getLevelNamesMapping()[level.upper()]
@@ -107,7 +106,9 @@ def _renderer(log_format: Format, stream: TextIO) -> Callable[..., str]:
     terminal = stream.isatty()
     if log_format == "console" or (log_format == "auto" and terminal):
         return _Console(colors=terminal)
-    return _journal_line if _is_journal(stream) else _json_line
+    if _is_journal(stream):
+        return _journal_line if log_format == "auto" else _journal_json
+    return _json_line
 
 
 def _is_journal(stream: TextIO) -> bool:
@@ -123,9 +124,18 @@ def _json_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -
     return json.dumps({"ts": _now(), **_head(event), **event}, ensure_ascii=False)
 
 
-def _journal_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+def _journal_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     head = _head(event)
     return _PRIORITY[head["level"]] + json.dumps(head | dict(event), ensure_ascii=False)
+
+
+_pairs = structlog.processors.LogfmtRenderer(bool_as_flag=False)
+
+
+def _journal_line(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
+    head = _head(event)
+    told = {key: ",".join(map(str, it)) if isinstance(it, list) else it for key, it in event.items()}
+    return f"{_PRIORITY[head['level']]}{head['event']}: {_pairs(logger, method, told)}"
 
 
 class _Console:

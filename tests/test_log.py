@@ -258,13 +258,18 @@ def test_the_journal_is_told_the_priority_and_not_the_time(
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
         configure("auto", "info", stream)
         log.error(Event.INTERNAL_ERROR, mail="1")
-        log.info(Event.MAIL)
+        log.info(Event.MAIL, verdict="accepted", subject="été ou \"automne\"\n")
+        configure("json", "info", stream)
+        log.info(Event.MAIL, mail="2")
         stream.seek(0)
 
-        first, second = stream.read().splitlines()
+        lines = stream.read().splitlines()
 
-    assert first == '<3>{"level": "error", "event": "internal error", "mail": "1"}'
-    assert second.startswith("<6>")
+    assert lines == [
+        "<3>internal error: mail=1",
+        '<6>mail: verdict=accepted subject="été ou \\"automne\\"\\\\n"',
+        '<6>{"level": "info", "event": "mail", "mail": "2"}',
+    ]
 
 
 def test_only_the_journals_own_stream_is_taken_for_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,7 @@ class Smtp(Table):
         default=50, description="Sessions at a time from one address; loopback is exempt."
     )
     session_timeout: Annotated[float, duration(1, 86_400)] = Field(
-        default=600.0, description="The longest a session may last, whatever it does."
+        default=600.0, description="The longest a session may last; a mail under way is finished first."
     )
     command_timeout: Annotated[float, duration(1, 3600)] = Field(
         default=300.0, description="The longest wait for the next command (RFC 5321, section 4.5.3.2.7)."
@@ -226,7 +226,7 @@ class Log(Table):
     """What is told on standard error."""
 
     format: Annotated[Literal["auto", "console", "json"], choice("auto", "console", "json")] = Field(
-        default="auto", description="`auto` is console on a terminal and JSON elsewhere."
+        default="auto", description="`auto` is for people on a terminal and in the journal, and JSON elsewhere."
     )
     level: Annotated[
         Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")
@@ -242,7 +242,7 @@ class Readers(Table):
         json_schema_extra={"left_out": "the CPUs this process may use, at most 64"},
     )
     deadline: Annotated[float, duration(0.1, 60)] = Field(
-        default=1.0, description="For one hand-over to a reader; what takes longer is read again alone."
+        default=1.0, description="For one mail among others; what takes longer is read again alone."
     )
     slow_deadline: Annotated[float, duration(0.1, 600)] = Field(
         default=10.0, description="For one mail that is read alone; one that takes longer broke its reader."
