@@ -22,11 +22,14 @@ log = structlog.get_logger()
 
 #: Mails in a batch, at most.
 BATCH_MAILS = 100
+#: Specifications in a batch, beyond which no further mail joins it: a small mail may hold two hundred.
+BATCH_SPECS = 200
 #: Bytes in a batch, beyond which no further mail joins it.
 BATCH_BYTES = 64 << 20
 
-# Operational errors that are about this transaction and its neighbours, and not about the server.
-_RETRIED_ALONE = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+# SQLSTATE classes of operational errors that are about a transaction or what is in it, and not about the
+# server: rolled back for its neighbours' sake (40), and more than PostgreSQL can hold (54).
+_ABOUT_THE_BATCH = ("40", "54")
 
 
 class Batches:
@@ -43,10 +46,16 @@ class Batches:
         self._thread.start()
 
     def add(self, judged: Judged, outcome: Future[Outcome]) -> None:
-        """Let a mail join the batch that is forming; ``outcome`` is set once it is committed."""
+        """Let a mail join the batch that is forming; ``outcome`` is set once it is committed.
+
+        When nobody is there any more who would commit it, it is deferred.
+        """
         with self._changed:
-            self._ready.append((judged, outcome))
-            self._changed.notify()
+            if taken := self.alive() and not self._closed:
+                self._ready.append((judged, outcome))
+                self._changed.notify()
+        if not taken:
+            outcome.set_result(Outcome(Verdict.DEFERRED, reason="nothing is committed any more"))
 
     def close(self) -> None:
         """Commit what is ready, then end."""
@@ -60,33 +69,38 @@ class Batches:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        while batch := self._next():
-            outcomes = self._settle([judged for judged, _ in batch])
-            for (_, outcome), what in zip(batch, outcomes, strict=True):
-                outcome.set_result(what)
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """One batch; False when there will be none. Nothing of it is kept while waiting for the next."""
+        batch = self._next()
+        outcomes = self._settle([judged for judged, _ in batch]) if batch else []
+        for (_, outcome), what in zip(batch, outcomes, strict=True):
+            outcome.set_result(what)
+        return bool(batch)
 
     def _next(self) -> list[tuple[Judged, Future[Outcome]]]:
         """The next batch; empty when there will be none."""
         with self._changed:
             self._changed.wait_for(lambda: self._ready or self._closed)
             batch: list[tuple[Judged, Future[Outcome]]] = []
-            room = BATCH_BYTES
-            while self._ready and len(batch) < BATCH_MAILS and room > 0:
+            room, specs = BATCH_BYTES, BATCH_SPECS
+            while self._ready and len(batch) < BATCH_MAILS and room > 0 and specs > 0:
                 batch.append(self._ready.popleft())
                 room -= len(batch[-1][0].envelope.raw)
+                specs -= len(batch[-1][0].specs)
             return batch
 
     def _settle(self, batch: list[Judged]) -> list[Outcome]:
         """Commit a batch; when it fails for no fault of the database or storage, each mail by itself."""
         try:
             outcomes = self._commit(batch)
-        except _RETRIED_ALONE as error:
-            return self._each_alone(batch, error)
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-            self._went_down(error)
-            return [Outcome(Verdict.DEFERRED, reason=f"{type(error).__name__}: {error}")] * len(batch)
         except Exception as error:  # noqa: BLE001 - the thread's edge; the sender keeps the mail
-            return self._each_alone(batch, error)
+            if not _is_outage(error):
+                return self._each_alone(batch, error)
+            self._went_down(error)
+            return [_deferred(error)] * len(batch)
         self._came_up()
         return outcomes
 
@@ -94,7 +108,7 @@ class Batches:
         log.error(Event.BATCH_FAILED, mails=len(batch), exc_info=error)
         if len(batch) > 1:
             return [outcome for judged in batch for outcome in self._settle([judged])]
-        return [Outcome(Verdict.DEFERRED, reason=f"{type(error).__name__}: {error}")]
+        return [_deferred(error)]
 
     def _went_down(self, error: Exception) -> None:
         trouble = Event.STORAGE_DOWN if isinstance(error, OSError) else Event.DATABASE_DOWN
@@ -106,3 +120,14 @@ class Batches:
         if self.trouble:
             log.info(Event.STORAGE_UP if self.trouble == Event.STORAGE_DOWN else Event.DATABASE_UP)
         self.trouble = None
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the database or storage failed, so that no other mail would fare better."""
+    if isinstance(error, psycopg.OperationalError):
+        return not (error.sqlstate or "").startswith(_ABOUT_THE_BATCH)
+    return isinstance(error, (psycopg.InterfaceError, OSError))
+
+
+def _deferred(error: Exception) -> Outcome:
+    return Outcome(Verdict.DEFERRED, reason=f"{type(error).__name__}: {error}")

@@ -14,10 +14,11 @@ import os
 import resource
 import signal
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from daemon import memory
 from daemon.mail import Unreadable
 from daemon.reading import Reading, read
 
@@ -36,6 +37,10 @@ CHILD_FILES = 64
 # Started from a clean server process, so that no child inherits a connection, a lock or a listening socket.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([__name__])
+
+
+class NotStarted(Exception):  # noqa: N818 - as below
+    """A child that can't so much as start: the machine's trouble, and no mail's."""
 
 
 class ChildDied(Exception):  # noqa: N818 - what happened, not whose error it is
@@ -64,16 +69,20 @@ class Child:
     def __init__(self, defaults: Defaults, limits: Limits) -> None:
         self._pipe, theirs = _processes.Pipe()
         self._process = _processes.Process(target=_serve, args=(theirs, defaults, limits), daemon=True)
-        self._process.start()
+        with _uninterrupted():
+            self._process.start()
         theirs.close()
         self._ready = False
         self.due = math.inf
         """When the reading that goes on must be over (monotonic seconds); infinity while idle."""
 
     def wait_ready(self) -> None:
-        """Wait for the child's first word; ChildDied when it doesn't come."""
+        """Wait for the child's first word; NotStarted when it doesn't come."""
         if not self._ready:
-            self._answer(START_TIMEOUT, "start")
+            try:
+                self._answer(START_TIMEOUT, "start")
+            except ChildDied as death:
+                raise NotStarted(f"a reader could not be started: it {death}") from death
             self._ready = True
 
     def read(self, envelopes: Sequence[Envelope], deadline: float) -> Iterator[Reading | Unreadable]:
@@ -81,8 +90,10 @@ class Child:
 
         Raises:
             ChildDied: while reading the mail after the last answer; the child is over.
+            NotStarted: before reading any.
         """
         self.wait_ready()
+        self.due = time.monotonic() + deadline  # a child that takes nothing keeps its worker waiting here
         try:
             self._pipe.send(envelopes)
         except OSError as error:
@@ -99,6 +110,7 @@ class Child:
 
     def end(self) -> None:
         """End the process at once."""
+        self.due = math.inf
         self._process.kill()
         self._process.join()
         self._pipe.close()
@@ -121,15 +133,30 @@ class Child:
         return ChildDied(how + signalled)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """What is started within never sees Ctrl-C: it is for the parent, which ends its children in order."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection, defaults: Defaults, limits: Limits) -> None:
     """What the child does, for as long as its parent lives."""
     _confine()
     pipe.send("ready")
-    with suppress(EOFError, KeyboardInterrupt):
+    with suppress(EOFError):
         while True:
-            for envelope in pipe.recv():
-                _limit(len(envelope.raw), limits)
-                pipe.send(_answer(envelope, defaults))
+            _hand_over(pipe, defaults, limits)
+
+
+def _hand_over(pipe: Connection, defaults: Defaults, limits: Limits) -> None:
+    """Read the mails of one hand-over; nothing of them is kept while waiting for the next."""
+    for envelope in pipe.recv():
+        _limit(len(envelope.raw), limits)
+        pipe.send(_answer(envelope, defaults))
 
 
 def _answer(envelope: Envelope, defaults: Defaults) -> Reading | Unreadable | str:
@@ -143,7 +170,7 @@ def _answer(envelope: Envelope, defaults: Defaults) -> Reading | Unreadable | st
 
 def _confine() -> None:
     """Leave the child nothing to write to and nobody to outlive."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    memory.give_back()
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

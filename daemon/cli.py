@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from daemon.settings import Settings
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+COUNT = click.IntRange(0, 1_000_000)
 OUT = click.Path(dir_okay=False, path_type=Path)
 
 _config = click.option(
@@ -154,7 +155,7 @@ def check(file: Path, config: Path | None) -> None:
 
 
 @main.command()
-@click.option("-n", "count", default=50, show_default=True, help="How many, newest first.")
+@click.option("-n", "count", type=COUNT, default=50, show_default=True, help="How many, newest first.")
 @_json
 @_config
 def specs(count: int, *, as_json: bool, config: Path | None) -> None:
@@ -196,7 +197,7 @@ def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
 
 
 @main.command()
-@click.option("-n", "count", default=10, show_default=True, help="Events shown before following.")
+@click.option("-n", "count", type=COUNT, default=10, show_default=True, help="Events shown before following.")
 @click.option("-f", "follow", is_flag=True, help="Go on, until Ctrl-C; no event is skipped.")
 @click.option("--spec", "spec_id", type=UUID, metavar="ID", help="Only this specification's events.")
 @_json
@@ -212,7 +213,11 @@ def tail(count: int, spec_id: UUID | None, *, follow: bool, as_json: bool, confi
     from daemon.commands import tailing
 
     settings = _settings(config)
-    with _explained(), tailing.stream(settings, count, spec_id, follow=follow) as events:
+    with (
+        suppress(KeyboardInterrupt),
+        _explained(),
+        tailing.stream(settings, count, spec_id, follow=follow) as events,
+    ):
         tailing.show(events, as_json=as_json)
 
 
@@ -291,16 +296,20 @@ def _explained() -> Iterator[None]:
     """What can go wrong at this edge, as one message and an exit status."""
     import psycopg
 
-    from daemon import database, service
-    from daemon.commands import posting, trial
+    from daemon import child, database, service
+    from daemon.commands import checking, posting, trial
     from db import embedded, migrate, pool
 
     try:
         yield
     except (service.StartError, database.UnfitError, pool.UrlError) as error:
         raise FatalConfig(str(error)) from error
+    except BrokenPipeError:  # nobody reads any more, as behind head: click ends in silence
+        raise
     except (
         service.ListenError,
+        child.NotStarted,
+        checking.CheckError,
         embedded.EmbeddedError,
         migrate.MigrationError,
         migrate.LoginError,

@@ -63,6 +63,17 @@ def url(settings: Settings, *, keep: bool = False) -> Iterator[str]:
         yield server.url(LOGIN)
 
 
+def revive(settings: Settings) -> None:
+    """Start the embedded server again if it died; a foreign one has a keeper of its own."""
+    if settings.database.url != "embedded":
+        return
+    try:
+        with embedded.running(settings.state_dir, keep=True):
+            pass  # it runs now, and the daemon's own hold on it goes on
+    except embedded.EmbeddedError as error:
+        log.error(Event.DATABASE_DOWN, reason=str(error))  # noqa: TRY400 - expected, and no traceback
+
+
 def wait_until_fit(database_url: str) -> None:
     """Return once the database answers and the daemon may work on it; a database that is down is waited for.
 

@@ -51,7 +51,8 @@ class Problem:
 class Outcome:
     """What became of one mail; each source says it in its own words.
 
-    ``reason`` is for the operator's log and never for the sender.
+    ``reason`` is for the operator's log and never for the sender; ``full``
+    says of a deferred mail that there is no room for its kind.
     """
 
     verdict: Verdict
@@ -59,3 +60,4 @@ class Outcome:
     spec_ids: tuple[UUID, ...] = ()
     problems: tuple[Problem, ...] = ()
     reason: str = ""
+    full: bool = False

@@ -180,16 +180,24 @@ class _Lane:
             self._tasks.popleft().future.set_exception(Busy("the service is stopping"))
 
     def _run(self, slot: int) -> None:
-        while tasks := self._next():
-            try:
-                if not self._children[slot].alive():
-                    self._children[slot] = self._new_child()
+        while self._turn(slot):
+            pass
+
+    def _turn(self, slot: int) -> bool:
+        """One hand-over; False when the lane is closed. Nothing of it is kept while waiting for the next."""
+        tasks = self._next()
+        try:
+            if tasks and not self._children[slot].alive():
+                self._children[slot] = self._new_child()
+            if tasks:
                 self._work(self._children[slot], tasks)
-            except Exception:
-                log.exception(Event.INTERNAL_ERROR, where=f"{self._name}-{slot}")
-                for task in tasks:
-                    if not task.future.done():
-                        task.future.set_exception(Busy("a reader could not be started"))
+        except Exception as error:
+            log.exception(Event.INTERNAL_ERROR, where=f"{self._name}-{slot}")
+            self._children[slot].end()  # else what it still has to say would be taken for the next mails'
+            for task in tasks:
+                if not task.future.done():
+                    task.future.set_exception(Busy(f"{type(error).__name__}: {error}"))
+        return bool(tasks)
 
     def _next(self) -> list[_Task]:
         """The mails of one hand-over, a fair share of what waits; empty when the lane is closed."""

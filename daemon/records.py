@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from daemon.mail import raw_id
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from daemon.reading import PlannedSpec
     from daemon.trust import Judgement
 
+#: Bytes of a Message-ID that are recorded: an index takes no value above 2,704.
+MESSAGE_ID_BYTES = 2000
+#: Attachments that one event names: with all of them in the event of each of its specifications, a mail of
+#: 70 KB became 11 MB of metadata. ``intake.parts`` has the rest.
+ATTACHMENTS_TOLD = 25
 #: Verdicts whose message is kept as it came.
 KEPT = {Verdict.ACCEPTED, Verdict.REJECTED, Verdict.HELD}
 
@@ -150,13 +156,13 @@ def mail_row(judged: Judged) -> MailRow:
         content_id=judged.content_id,
         source=judged.envelope.source,
         sender=mail.sender if mail else None,
-        message_id=mail.message_id if mail else None,
+        message_id=_indexable(mail.message_id) if mail and mail.message_id else None,
         references=mail.references if mail else (),
         subject=mail.subject if mail else None,
         sent_at=mail.sent_at if mail else None,
         size=len(judged.envelope.raw),
         verdict=judged.verdict,
-        reason=judged.reason or None,
+        reason=printable(judged.reason, 1000) or None,  # what a reader broke with may quote the mail
         problems=[asdict(problem) for problem in judged.problems],
         evidence=judgement.evidence,
         rule=judgement.rule,
@@ -164,6 +170,10 @@ def mail_row(judged: Judged) -> MailRow:
         received_at=judged.envelope.received_at,
         decided_at=datetime.now(UTC),
     )
+
+
+def _indexable(text: str) -> str:
+    return text.encode()[:MESSAGE_ID_BYTES].decode(errors="ignore")
 
 
 def arrival_row(judged: Judged, outcome: Outcome) -> ArrivalRow:
@@ -216,11 +226,6 @@ def events_of(judged: Judged) -> Iterator[EventRow]:
 
 def _received(judged: Judged, spec: PlannedSpec) -> EventRow:
     target, name = spec.target, printable(spec.document.name or "the mail's body")
-    attachments = [
-        {"name": row.name, "type": row.media_type, "size": row.size, "sha256": row.sha256, "key": row.key}
-        for row in (stored.row for stored in judged.stored)
-        if row.place != "raw" and not row.place.startswith("plan-")
-    ]
     return EventRow(
         phase="SPEC_RECEIVED",
         message=f"{name} for {target.repo}@{target.branch}",
@@ -234,9 +239,24 @@ def _received(judged: Judged, spec: PlannedSpec) -> EventRow:
             "trigger_method": "email",
             **_about(judged),
             "evidence": judged.judgement.evidence,
-            "attachments": attachments,
+            "attachments": list(islice(_attachments(judged, spec), ATTACHMENTS_TOLD)),
         },
     )
+
+
+def _attachments(judged: Judged, spec: PlannedSpec) -> Iterator[dict[str, Any]]:
+    """What came with a specification: its own document first, and no other's."""
+    others = (stored.row for stored in judged.stored if stored.row.spec_id is None)
+    own = (stored.row for stored in judged.stored if stored.row.spec_id == spec.id)
+    for row in (*own, *others):
+        if row.place != "raw" and not row.place.startswith("plan-"):
+            yield {
+                "name": row.name,
+                "type": row.media_type,
+                "size": row.size,
+                "sha256": row.sha256,
+                "key": row.key,
+            }
 
 
 def _planned(judged: Judged, spec: PlannedSpec) -> EventRow:

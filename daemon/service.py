@@ -8,13 +8,13 @@ import os
 import signal
 import ssl
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import structlog
 
-from daemon import database, notify, whereabouts
+from daemon import database, memory, notify, whereabouts
 from daemon import settings as configuration
 from daemon.child import Limits as ReaderLimits
 from daemon.intake import Intake
@@ -62,6 +62,7 @@ def run(settings: Settings) -> None:
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.umask(0o077)
+    memory.give_back()
     log.info(Event.STARTING, version=version("specpost"), pid=os.getpid())
     log.info(Event.CONFIGURATION, **configuration.describe(settings))
     sockets = _inherited()
@@ -74,20 +75,19 @@ def run(settings: Settings) -> None:
 @contextmanager
 def assembled(settings: Settings) -> Iterator[Intake]:
     """Every part but the sources, joined; taken apart again in the reverse order."""
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    readers = Readers(defaults(settings), reader_limits(settings))
-    with database.url(settings) as url:
+    with _usable(f"state_dir {settings.state_dir}"):
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as house:
+        url = house.enter_context(database.url(settings))
         database.wait_until_fit(url)
+        with _usable(f"[storage] url {settings.storage.path}"):
+            storage = house.enter_context(closing(FileStorage(settings.storage.path)))
+        pool = house.enter_context(open_pool(url))
+        readers = Readers(defaults(settings), reader_limits(settings))
+        intake = house.enter_context(closing(Intake(readers, storage.put, pool)))
+        house.enter_context(closing(readers))  # left first: what has been read is still committed
         readers.start()
-        storage = FileStorage(settings.storage.path)
-        with open_pool(url) as pool:
-            intake = Intake(readers, storage.put, pool)
-            try:
-                yield intake
-            finally:
-                readers.close()
-                intake.close()
-                storage.close()
+        yield intake
 
 
 async def _serve(
@@ -111,23 +111,29 @@ async def _serve(
         log.info(Event.READY, smtp=addresses)
         notify.ready()
         watchdog = asyncio.create_task(_watch(intake, addresses))
+        nurse = asyncio.create_task(_nurse(settings, intake))
         await stop.wait()
         log.info(Event.STOPPING)
         notify.stopping()
         drain = asyncio.create_task(server.drain(DRAIN))
         await asyncio.wait([drain, asyncio.create_task(hurry.wait())], return_when=asyncio.FIRST_COMPLETED)
         watchdog.cancel()
+        nurse.cancel()
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     """Set by the first and by the second SIGTERM or SIGINT: stop, and stop without waiting."""
     stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
 
-    def asked() -> None:
-        (hurry if stop.is_set() else stop).set()
+    def asked(*_: object) -> None:
+        with suppress(RuntimeError):  # the loop is over, and what follows it ends by itself
+            loop.call_soon_threadsafe((hurry if stop.is_set() else stop).set)
 
+    # Not the loop's own handlers: they end with it, and the next signal would kill us while parts are taken
+    # apart, the embedded database among them.
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked)
+        signal.signal(number, asked)
     return stop, hurry
 
 
@@ -168,6 +174,14 @@ async def _watch(intake: Intake, addresses: list[str]) -> None:
         await asyncio.sleep(interval or STATUS_INTERVAL)
 
 
+async def _nurse(settings: Settings, intake: Intake) -> None:
+    """Revive what only we can; beside the watch, which must not wait for a database to start."""
+    while True:
+        if intake.trouble():
+            await asyncio.to_thread(database.revive, settings)
+        await asyncio.sleep(notify.watchdog_interval() or STATUS_INTERVAL)
+
+
 def _inherited() -> list[socket.socket]:
     """The sockets systemd opened for us; as nobody can be configured as a sender, on loopback only."""
     try:
@@ -181,6 +195,15 @@ def _inherited() -> list[socket.socket]:
                 " be told who may send; let specpost.socket listen on 127.0.0.1"
             )
     return sockets
+
+
+@contextmanager
+def _usable(what: str) -> Iterator[None]:
+    """Name the setting that can't be worked with."""
+    try:
+        yield
+    except OSError as error:
+        raise StartError(f"{what} can't be used: {error.strerror}") from error
 
 
 def _tls(smtp: Smtp) -> ssl.SSLContext | None:

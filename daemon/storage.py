@@ -58,7 +58,10 @@ class FileStorage:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in missing:
+            _sync(folder.parent)
         self._syncs = ThreadPoolExecutor(SYNCS, thread_name_prefix="storage")
 
     def put(self, objects: Iterable[StoredObject]) -> None:
@@ -68,7 +71,9 @@ class FileStorage:
             OSError: not all of them are; those that are harm nobody.
         """
         files = {self.path(item.key): item.content for item in objects}
-        folders = {folder for leaf in {path.parent for path in files} for folder in self._make(leaf)}
+        folders = {folder for path in files for folder in self._way(path)}
+        for leaf in {path.parent for path in files}:
+            leaf.mkdir(parents=True, exist_ok=True)
         for _ in self._syncs.map(_write, files, files.values()):
             pass
         for _ in self._syncs.map(_sync, folders):
@@ -86,11 +91,13 @@ class FileStorage:
         """Let the writing threads go."""
         self._syncs.shutdown()
 
-    def _make(self, leaf: Path) -> set[Path]:
-        """Make the folder ``leaf``; the folders whose entries change by that, or by a file in it."""
-        missing = [folder for folder in (leaf, *leaf.parents) if not folder.exists()]
-        leaf.mkdir(parents=True, exist_ok=True)
-        return {leaf} | {folder.parent for folder in missing}
+    def _way(self, path: Path) -> list[Path]:
+        """The folders from ``path`` up to the root.
+
+        All of them are synced, for one that is there already may have been
+        made by a put that failed, or by another process, and not be safe yet.
+        """
+        return [folder for folder in path.parents if folder.is_relative_to(self.root)]
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -350,8 +350,8 @@ def _told(command: list[str]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    # $PGDATA, $PGPORT and the like are for the user's own clients and servers.
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    # Nothing else of ours: it outlives us, and Debian's tells systemd on $NOTIFY_SOCKET that it is ready.
+    return {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TZ") if name in os.environ}
 
 
 def _start(server: Server, options: Mapping[str, str]) -> None:

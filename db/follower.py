@@ -58,9 +58,9 @@ class _Gap:
         if first <= self.last:
             yield replace(self, first=first)
 
-    def dated(self, youngest: int) -> _Gap:
-        """The gap with its horizon, if it is time to set it."""
-        if self.horizon is None and time.monotonic() - self.first_seen > SETTLE:
+    def dated(self, youngest: int, asked: float) -> _Gap:
+        """The gap with its horizon, if ``youngest``, which was ``asked`` for then, is one."""
+        if self.horizon is None and asked - self.first_seen > SETTLE:
             return replace(self, horizon=youngest)
         return self
 
@@ -95,10 +95,11 @@ class Follower:
         ``conn`` is in autocommit, for each statement needs a snapshot of its own.
         """
         # Before the events: whatever had ended by this snapshot is visible to the next statement.
+        asked = time.monotonic()
         oldest, youngest = conn.execute(SNAPSHOT).fetchall()[0]
         events = self._visible(conn)
         self._remember(events)
-        self._gaps = [gap.dated(youngest) for gap in self._gaps if gap.may_fill(oldest)]
+        self._gaps = [gap.dated(youngest, asked) for gap in self._gaps if gap.may_fill(oldest)]
         return events
 
     def _visible(self, conn: Connection) -> list[Event]:

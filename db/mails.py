@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from psycopg.rows import class_row
+
 from db.rows import insert_into, payload
 
 if TYPE_CHECKING:
@@ -39,6 +41,15 @@ class MailRow:
     decided_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """How many mails are held, their bytes, and how many of them one peer brought within a day."""
+
+    mails: int
+    size: int
+    of_peer: int
+
+
 INSERT = insert_into("intake.mails", MailRow, "on conflict (id) do nothing returning id")
 
 UPSERT = insert_into(
@@ -63,10 +74,27 @@ group by m.id
 """
 
 
+HELD = """
+select count(*) as mails, coalesce(sum(m.size), 0)::bigint as size,
+  count(*) filter (where exists (
+    select from intake.arrivals a
+    where a.mail_id = m.id and a.peer = %s and a.received_at > now() - interval '1 day'
+  )) as of_peer
+from intake.mails m
+where m.verdict = 'held'
+"""
+
+
 def accepted(conn: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[UUID, ...]]:
     """Those of ``ids`` that were accepted before, with the ids of their specs."""
     rows = conn.execute(ACCEPTED, [list(ids)]).fetchall() if ids else []
     return {mail_id: tuple(spec_ids) for mail_id, spec_ids in rows}
+
+
+def held(conn: Connection, peer: str) -> Held:
+    """What is held now."""
+    with conn.cursor(row_factory=class_row(Held)) as cursor:
+        return cursor.execute(HELD, [peer]).fetchall()[0]
 
 
 def insert(conn: Connection, rows: Sequence[MailRow]) -> set[UUID]:

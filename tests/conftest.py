@@ -12,7 +12,7 @@ pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.g
 pytest.register_assert_rewrite(*pytest_plugins)  # before one family imports another
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _quiet_log() -> None:
     """Let a failing test show what went wrong, and not each mail that went well."""
     structlog.configure(

@@ -117,6 +117,8 @@ class Trapped(Addresses):
                 os.open(os.devnull, os.O_RDONLY)
                 with open("/tmp/specpost-must-not-exist", "wb") as file:  # noqa: PTH123, S108 - the attempt is the point
                     file.write(b"x")
+            case "quote":
+                raise ValueError("\0\ud800")
             case "raise":
                 raise ZeroDivisionError
         return super().route(address)
@@ -130,8 +132,8 @@ LIMITS = Limits(processes=2, deadline=0.3, slow_deadline=1.0)
 def new_readers(limits: Limits = LIMITS, defaults: Defaults = DEFAULTS) -> Iterator[Readers]:
     """Readers that end with the context."""
     made = Readers(defaults, limits)
-    made.start()
     try:
+        made.start()
         yield made
     finally:
         made.close()
@@ -163,6 +165,12 @@ class House:
     def rows(self, query: str, *params: Any) -> list[Any]:
         """What a query finds, as the owner sees it."""
         return self.owner.execute(query.encode(), params or None).fetchall()
+
+    def await_locked(self) -> None:
+        """Return when somebody waits for a lock in the database."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.rows("select from pg_locks where not granted"):
+            assert time.monotonic() < deadline
 
     def counts(self) -> Mapping[str, int]:
         """How many rows there are in each table that the intake writes."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import resource
+import socket
 import stat
 import subprocess
 import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -17,10 +19,14 @@ import pytest
 
 from daemon.cli import main
 from db.embedded import running
-from tests.fix_daemon import PATIENCE, REPO, environment, specpost
+from tests.fix_daemon import REPO, specpost
 from tests.fix_house import SPEC, a_mail
+from tests.parts import need
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableMapping
+    from pathlib import Path
+
     from tests.fix_daemon import Daemon
     from tests.fix_database import Database
 
@@ -112,6 +118,105 @@ def test_send_without_a_daemon_says_so(spec: Path, tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--smtp", "localhost"], "--smtp takes HOST:PORT"),
+        (["--smtp", ":25"], "--smtp takes HOST:PORT"),
+        (["--smtp", "[::1]:1"], "no mail server answers at ::1:1"),
+        (["--from", "a@b.c\nBcc: d@e.f"], "no address: 'a@b.c\\nBcc: d@e.f'"),
+    ],
+)
+def test_send_says_in_a_line_what_it_cannot_do(spec: Path, args: list[str], said: str) -> None:
+    """One line that names what was given, and no traceback."""
+    done = specpost("send", str(spec), *args)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"specpost: {said}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_send_says_which_address_smtp_cannot_carry(daemon: Daemon, spec: Path) -> None:
+    """An address beyond ASCII, say."""
+    done = specpost("send", str(spec), "--from", "é@example.org", env=daemon.env)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("specpost: SMTP can't say these addresses: 'é@example.org'")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_send_prints_a_refusal_wherever_it_comes(spec: Path) -> None:
+    """A server that turns us away at the door has answered, and its escapes do nothing to the terminal."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as other:
+
+        def turn_away() -> None:
+            conn, _ = server.accept()
+            with conn:
+                conn.sendall(b"421 4.3.2 too many\x1b[31m connections\r\n")
+
+        turning = other.submit(turn_away)
+        done = specpost("send", str(spec), "--smtp", f"127.0.0.1:{server.getsockname()[1]}")
+        turning.result()
+
+    assert (done.returncode, done.stdout) == (1, "421 4.3.2 too many\\x1b[31m connections\n")
+
+
+def test_files_of_one_name_are_all_sent(daemon: Daemon, tmp_path: Path) -> None:
+    """Two specifications called alike are two specifications."""
+    files = [tmp_path / name / "spec.yaml" for name in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(SPEC.replace("example/tides", f"example/{file.parent.name}"))
+
+    done = specpost("send", *map(str, files), "--subject", "two\r\nlines", env=daemon.env)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = specpost("specs", "--json", env=daemon.env).stdout.splitlines()
+    assert sorted(json.loads(row)["repo"] for row in rows) == ["example/a", "example/b"]
+
+
+@pytest.mark.parametrize("name", ["spé 'q\"c.yaml", "sp\nec.yaml", os.fsdecode(b"sp\xffec.yaml")])
+def test_a_file_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    """Quotes, line ends and bytes that are no text."""
+    (tmp_path / name).write_text(SPEC)
+
+    done = specpost("check", str(tmp_path / name))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "example/tides@main" in done.stdout
+
+
+def test_check_does_not_read_for_ever() -> None:
+    """What no mail could hold is not judged."""
+    done = specpost("check", "/dev/zero", env={"SPECPOST_SMTP__MAX_SIZE": "1 MiB"})
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("specpost: /dev/zero has more than the 1,048,576 bytes")
+
+
+def test_a_user_without_a_name_can_send(spec: Path) -> None:
+    """As containers run us."""
+    need(os.geteuid() == 0, "run the tests as root: only root can be anybody")
+    with patched(os.environ, dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"))):
+        script = "import os; os.setuid(54321); from daemon.commands import posting; print(posting._user())"
+        done = subprocess.run(
+            [sys.executable, "-c", f"from daemon.commands import posting; {script}"],
+            capture_output=True,
+            check=True,
+            cwd=REPO,
+        )
+
+    assert done.stdout == b"uid54321\n"
+
+
+@contextmanager
+def patched(env: MutableMapping[str, str], changes: dict[str, None]) -> Iterator[None]:
+    """Variables taken away for a while."""
+    saved = {name: env.pop(name) for name in changes if name in env}
+    yield
+    env.update(saved)
+
+
 def test_check_shows_the_plan_without_database_or_network(spec: Path) -> None:
     """The sprints it would plan, with their complete Definition of Done."""
     done = specpost("check", str(spec))
@@ -162,47 +267,6 @@ def test_show_tells_a_specification(daemon: Daemon, spec: Path) -> None:
     assert specpost("show", "00000000-0000-0000-0000-000000000000", env=daemon.env).returncode == 1
 
 
-def test_tail_follows_what_happens(daemon: Daemon, spec: Path) -> None:
-    """An event is shown when it happens, without being asked for again."""
-    specpost("send", str(spec), env=daemon.env)
-    tail = subprocess.Popen(
-        [sys.executable, "-m", "daemon", "tail", "-f", "-n", "1", "--json"],
-        env=environment(daemon.env),
-        stdout=subprocess.PIPE,
-        cwd=REPO,
-    )
-    assert tail.stdout
-    try:
-        assert json.loads(tail.stdout.readline())["phase"] == "PLANNING"
-        daemon.mail(a_mail(("spec.yaml", "meta: {}")))
-        assert json.loads(tail.stdout.readline())["phase"] == "FAILED"
-    finally:
-        tail.terminate()
-        tail.wait(PATIENCE)
-        tail.stdout.close()
-
-
-def test_tail_of_one_specification_leaves_out_the_others(daemon: Daemon, spec: Path) -> None:
-    """Only what was asked for."""
-    specpost("send", str(spec), env=daemon.env)
-    daemon.mail(a_mail(("spec.yaml", "meta: {}")))
-    spec_id = json.loads(specpost("specs", "--json", env=daemon.env).stdout)["id"]
-
-    lines = specpost("tail", "--spec", spec_id, env=daemon.env).stdout.splitlines()
-
-    assert [line.split()[2] for line in lines] == ["SPEC_RECEIVED", "PLANNING"]
-
-
-def test_a_terminal_escape_in_a_name_does_nothing(daemon: Daemon) -> None:
-    """What a stranger writes is shown, not obeyed."""
-    daemon.mail(a_mail(("spec\x1b[31m.yaml", SPEC)))
-
-    shown = specpost("tail", env=daemon.env).stdout
-
-    assert "SPEC_RECEIVED" in shown
-    assert "\x1b" not in shown
-
-
 def test_db_url_is_what_psql_takes(tmp_path: Path) -> None:
     """The embedded server is started for it, and stays until the next one who leaves last."""
     env = {"SPECPOST_STATE_DIR": str(tmp_path / "state dir")}
@@ -240,36 +304,40 @@ def test_migrate_and_its_login_are_all_a_foreign_database_needs(
     assert (listed.returncode, listed.stdout) == (0, "no specifications yet; specpost send FILE mails one\n")
 
 
+def test_a_login_whose_url_cannot_be_written_is_not_made(empty_database: Database, tmp_path: Path) -> None:
+    """A password that nobody can read helps nobody."""
+    owner = {"SPECPOST_OWNER_URL": empty_database.owner_url}
+    out = tmp_path / "missing" / "url"
+    specpost("migrate", env=owner)
+
+    done = specpost("migrate", "--create-login", "unwritten", "--out", str(out), env=owner)
+
+    assert done.returncode == 1
+    assert done.stderr == f"specpost: {out} can't be written: No such file or directory\n"
+    with empty_database.connect("owner") as conn:
+        assert conn.execute("select from pg_roles where rolname = 'unwritten'").fetchall() == []
+
+
+@pytest.mark.parametrize("key", ["state_dir", "[storage] url"])
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path, database: Database, key: str) -> None:
+    """With the setting that says it; and nothing hangs."""
+    (tmp_path / "file").touch()
+    env = {"SPECPOST_DATABASE__URL": database.url, "SPECPOST_STATE_DIR": str(tmp_path)}
+    env["SPECPOST_STATE_DIR" if key == "state_dir" else "SPECPOST_STORAGE__URL"] = (
+        f"{'' if key == 'state_dir' else 'file:'}{tmp_path / 'file' / 'x'}"
+    )
+
+    done = specpost("run", env=env)
+
+    assert done.returncode == 78
+    assert done.stderr.splitlines()[-1] == (
+        f"specpost: {key} {tmp_path / 'file' / 'x'} can't be used: Not a directory"
+    )
+
+
 def test_migrate_says_where_to_put_the_owners_url(tmp_path: Path) -> None:
     """A secret never goes on the command line."""
     done = specpost("migrate")
 
     assert done.returncode == 2
     assert "SPECPOST_OWNER_URL" in done.stderr
-
-
-def test_try_once_shows_the_walk_and_cleans_up(tmp_path: Path) -> None:
-    """Everything a newcomer should see, from embedded defaults, and status 0."""
-    done = specpost("try", "--once", env={"XDG_STATE_HOME": str(tmp_path)}, timeout=120)
-
-    assert done.returncode == 0, done.stderr
-    assert "S: 250 2.0.0 spec=" in done.stdout
-    assert "example/tide-table@main" in done.stdout
-    assert all(word in done.stderr for word in ("SPEC_RECEIVED", "PLANNING", "ready", "stopped"))
-    kept = Path(done.stdout.splitlines()[-1])
-    assert kept.read_bytes() == (REPO / "daemon" / "example.yaml").read_bytes()
-    assert not list(tmp_path.rglob("postmaster.pid"))
-
-
-def test_try_fails_with_the_reason_when_the_daemon_does(tmp_path: Path) -> None:
-    """Status 1, and the daemon's own words."""
-    env = {
-        "XDG_STATE_HOME": str(tmp_path),
-        "SPECPOST_SMTP__TLS_CERT": "/nowhere",
-        "SPECPOST_SMTP__TLS_KEY": "/nowhere",
-    }
-
-    done = specpost("try", "--once", env=env)
-
-    assert done.returncode != 0
-    assert "tls_cert" in done.stderr

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
-from concurrent.futures import Future
-from threading import Event
+import sys
+import time
 from typing import TYPE_CHECKING
 
-from daemon.batches import Batches
-from daemon.outcome import Outcome, Verdict
+import pytest
+
+from daemon.outcome import Verdict
 from daemon.reading import Defaults
-from daemon.records import Judged
 from daemon.spec.target import Hint
-from daemon.trust import RECEIVED_MAX, Judgement
+from daemon.trust import RECEIVED_MAX
 from tests.fix_house import (
     DEFAULTS,
     PATIENCE,
@@ -127,6 +128,17 @@ def test_a_reader_can_work_from_the_event_alone(house: House) -> None:
     assert all(house.storage.get(attachment["key"]) for attachment in told["attachments"])
 
 
+def test_an_event_names_no_more_attachments_than_a_reader_wants(house: House) -> None:
+    """The document it is about first, then what came beside it; of many not all, and none of another's."""
+    files = [(f"{n}.spec.yaml", spec_for(f"example/{n}")) for n in range(3)]
+    house.take(a_mail(*files, *[(f"{n}.png", b"\x89PNG") for n in range(30)]))
+
+    told = house.rows("select metadata from status_events where phase = 'SPEC_RECEIVED' order by id")
+    for n, (metadata,) in enumerate(told):
+        names = [attachment["name"] for attachment in metadata["attachments"]]
+        assert names == [f"{n}.spec.yaml", *(f"{other}.png" for other in range(24))]
+
+
 def test_the_same_mail_a_hundred_times_is_one_spec(house: House) -> None:
     """Deliveries side by side are all told yes, and only one of them makes anything."""
     futures = [house.intake.take(an_envelope()) for _ in range(100)]
@@ -173,6 +185,22 @@ def test_several_specifications_in_one_mail_are_several_specs(house: House) -> N
     assert house.counts()["status_events"] == 4
 
 
+def test_a_repeated_mail_is_told_its_specs_in_the_same_order(house: House) -> None:
+    """The answer to a second delivery is the answer to the first."""
+    raw = a_mail(*[(f"{n}.spec.yaml", spec_for(f"example/{n}")) for n in range(12)])
+
+    assert house.take(raw).spec_ids == house.take(raw).spec_ids
+
+
+def test_sprints_are_in_the_specifications_order(house: House) -> None:
+    """By created_at, which is all that CI has to go by; whatever their ids are."""
+    sprints = "".join(f"        - id: S{n}\n" for n in range(40))
+    house.take(a_mail(("spec.yaml", f"meta: {{repo: a/b}}\nplanning:\n  epics:\n    - sprints:\n{sprints}")))
+
+    labels = [row[0] for row in house.rows("select label from sprints order by created_at, id")]
+    assert labels == [f"S{n}" for n in range(40)]
+
+
 def test_one_problem_rejects_the_whole_mail(house: House) -> None:
     """Nothing of a mail is recorded as work unless all of it can be."""
     outcome = house.take(a_mail(("a.spec.yaml", SPEC), ("b.spec.yaml", "meta: {repo: [}")))
@@ -201,6 +229,16 @@ def test_a_rejected_mail_fails_once_however_often_it_comes(house: House) -> None
     assert verdicts == [Verdict.REJECTED] * 3
     assert house.counts()["status_events"] == 1
     assert house.counts()["arrivals"] == 3
+
+
+def test_a_rejected_mail_fails_again_when_something_else_is_wrong_with_it(house: House) -> None:
+    """What is new to its readers is told, such as after a change of rules."""
+    bad = a_mail(("spec.yaml", "meta: {}"))
+    house.take(bad)
+    house.rows("update intake.mails set problems = '[]' returning id")
+    house.take(bad)
+
+    assert house.counts()["status_events"] == 2
 
 
 def test_a_rejected_mail_that_is_mended_by_configuration_becomes_its_spec(
@@ -251,6 +289,19 @@ def test_echoes_are_ignored_and_leave_no_event(house: House) -> None:
     assert house.counts() == NOTHING | {"mails": 4, "arrivals": 4}
 
 
+def test_a_long_way_is_no_loop(house: House) -> None:
+    """Thirty hops are many, and may be honest."""
+    raw = b"Received: from a by b\r\n" * RECEIVED_MAX + a_mail()
+
+    assert house.take(raw).verdict is Verdict.ACCEPTED
+
+
+def test_an_echo_with_problems_is_ignored_all_the_same(house: House) -> None:
+    """Nobody is told what is wrong with what nobody asked for."""
+    assert house.take(a_mail(("spec.yaml", "meta: {}")), mail_from=None).verdict is Verdict.IGNORED
+    assert house.counts() == NOTHING | {"mails": 1, "arrivals": 1}
+
+
 def test_list_mail_is_taken_and_never_answered(house: House) -> None:
     """A list may carry a specification; a reply to a list would reach everybody."""
     assert house.take(a_mail(List_Id="<specs.example.org>")).verdict is Verdict.ACCEPTED
@@ -279,59 +330,68 @@ def test_a_mail_that_breaks_its_reader_is_held(house: House) -> None:
     assert house.counts() == NOTHING | {"mails": 1, "arrivals": 1, "parts": 1}
 
 
-def test_storage_that_is_down_defers_and_recovers_by_itself(house: House) -> None:
-    """Nothing is recorded before its bytes are safe."""
-    house.storage.root.rename(house.storage.root.with_name("away"))
-    house.storage.root.write_text("in the way")
+def test_no_message_id_is_too_long_for_its_index(house: House) -> None:
+    """A mail whose Message-ID no index could take is recorded like any other."""
+    longest = "<" + "".join(chr(0x10000 + n * 7) for n in range(990)) + ">"
+    raw = a_mail().replace(b"<tides@example.org>", longest.encode())
 
-    assert house.take().verdict is Verdict.DEFERRED
-    assert house.counts() == NOTHING
-    assert house.intake.trouble() == "storage down"
+    assert house.take(raw).verdict is Verdict.ACCEPTED
+    ((kept,),) = house.rows("select message_id from intake.mails")
+    assert longest.startswith(kept)
+    assert len(kept) > 490
 
-    house.storage.root.unlink()
+
+def test_what_a_reader_broke_with_can_be_recorded(house: House) -> None:
+    """An exception may quote the mail, with characters that no database takes."""
+    outcome = house.take(a_mail(To="specs+quote@example.net"))
+
+    assert outcome.verdict is Verdict.HELD
+    ((reason,),) = house.rows("select reason from intake.mails")
+    assert r"\x00\ud800" in reason
+
+
+@pytest.mark.parametrize("zone", ["+2359", "-9959"])
+def test_no_date_is_beyond_the_database(house: House, zone: str) -> None:
+    """PostgreSQL knows no zone a day from Greenwich, and senders write such."""
+    assert house.take(a_mail(Date=f"Sun, 22 Nov 2026 10:00:00 {zone}")).verdict is Verdict.ACCEPTED
+
+
+def test_an_empty_message_is_told_what_a_specification_is(house: House) -> None:
+    """Nothing at all is a mail, too."""
+    outcome = house.take(b"")
+
+    assert outcome.verdict is Verdict.REJECTED
+    assert outcome.problems[0].text.startswith("no specification found")
+
+
+def test_nothing_of_a_mail_stays_in_memory(house: House) -> None:
+    """A large mail is let go at once, not when cycles are collected or when the next mail comes."""
+    house.take()
+    gc.collect()
+    gc.disable()
+    try:
+        raws = [a_mail(), a_mail(Message_ID="<2@example.org>"), b"X: y\r\n" * 1001 + a_mail()]
+        for number in range(3):
+            house.take(raws[number])
+        deadline = time.monotonic() + PATIENCE
+        while held := [sys.getrefcount(raw) for raw in raws if sys.getrefcount(raw) > 3]:
+            assert time.monotonic() < deadline, held
+    finally:
+        gc.enable()
+
+
+HEADER_FLOOD = b"".join(b"X-%d: y\r\n" % n for n in range(1001))
+
+
+@pytest.mark.parametrize(("limit", "value"), [("HELD_MAILS", 1), ("HELD_A_PEER", 1), ("HELD_BYTES", 12_000)])
+def test_held_mails_are_bounded(
+    house: House, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    """Who sends mails that nobody can read can't fill the disk: beyond the bound they keep them."""
+    monkeypatch.setattr(f"daemon.intake.{limit}", value)
+
+    first, second = (house.take(HEADER_FLOOD + a_mail(Message_ID=f"<{n}@example.org>")) for n in range(2))
+
+    assert (first.verdict, first.full) == (Verdict.HELD, False)
+    assert (second.verdict, second.full) == (Verdict.DEFERRED, True)
     assert house.take().verdict is Verdict.ACCEPTED
-    assert house.intake.trouble() is None
-
-
-def test_one_mail_the_database_refuses_does_not_hold_up_its_neighbours(house: House) -> None:
-    """When a batch fails, each of its mails gets its own transaction."""
-    house.owner.execute("alter table specs add check (repo <> 'example/cursed')")
-    repos = ["example/a", "example/cursed", "example/b"]
-    mails = [a_mail(("spec.yaml", spec_for(repo)), Message_ID=f"<{repo}>") for repo in repos]
-    slow = house.owner.transaction()
-    with slow:  # until this ends no batch can commit, so the three come together
-        house.owner.execute("lock table intake.mails in exclusive mode")
-        futures = [house.intake.take(an_envelope(raw)) for raw in mails]
-
-    verdicts = [future.result(PATIENCE).verdict for future in futures]
-
-    assert verdicts == [Verdict.ACCEPTED, Verdict.DEFERRED, Verdict.ACCEPTED]
-    assert [row[0] for row in house.rows("select repo from specs order by repo")] == [
-        "example/a",
-        "example/b",
-    ]
-
-
-def test_mails_that_become_ready_during_a_commit_share_the_next(database: Database) -> None:
-    """Group commit needs no timer: the batch forms while the last one is written."""
-    sizes: list[int] = []
-    begun, go_on = Event(), Event()
-
-    def commit(batch: list[Judged]) -> list[Outcome]:
-        sizes.append(len(batch))
-        begun.set()
-        go_on.wait(PATIENCE)
-        return [Outcome(Verdict.IGNORED)] * len(batch)
-
-    batches = Batches(commit)
-    outcomes: list[Future[Outcome]] = [Future() for _ in range(31)]
-    judged = Judged(an_envelope(), Verdict.IGNORED, Judgement())
-    batches.add(judged, outcomes[0])
-    begun.wait(PATIENCE)
-    for outcome in outcomes[1:]:
-        batches.add(judged, outcome)
-    go_on.set()
-    batches.close()
-
-    assert sizes == [1, 30]
-    assert all(outcome.result(0).verdict is Verdict.IGNORED for outcome in outcomes)

@@ -258,7 +258,7 @@ def test_the_journal_is_told_the_priority_and_not_the_time(
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
         configure("auto", "info", stream)
         log.error(Event.INTERNAL_ERROR, mail="1")
-        log.info(Event.MAIL, verdict="accepted", subject="été ou \"automne\"\n")
+        log.info(Event.MAIL, verdict="accepted", subject='été ou "automne"\n')
         configure("json", "info", stream)
         log.info(Event.MAIL, mail="2")
         stream.seek(0)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
+from daemon import child
+from daemon import readers as lanes
 from daemon.child import Limits
-from daemon.readers import Broken, Busy, Readers
+from daemon.readers import Broken, Busy, Readers, _Task
 from tests.fix_house import DEFAULTS, LIMITS, PATIENCE, a_mail, an_envelope, new_readers
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from daemon.mail import Envelope
+    from daemon.mail import Envelope, Unreadable
     from daemon.reading import Reading
 
 
@@ -45,8 +49,10 @@ def test_a_mail_is_read_in_a_child(readers: Readers) -> None:
 )
 def test_a_mail_that_breaks_its_reader_three_times_is_broken(readers: Readers, tag: str, how: str) -> None:
     """Whatever a mail does to the child that reads it, somebody says so, and says what."""
-    with pytest.raises(Broken, match=f"broke its reader 3 times: .*({how})"):
+    with capture_logs() as told, pytest.raises(Broken, match=f"broke its reader 3 times: .*({how})"):
         readers.read(trap(tag)).result(PATIENCE)
+
+    assert [line.get("attempt") for line in told if line.get("lane") == "slow"] == [1, 2, 3]
 
 
 def test_a_mail_over_the_fast_deadline_is_read_in_the_slow_lane(readers: Readers) -> None:
@@ -89,6 +95,60 @@ def test_a_full_slow_lane_says_busy() -> None:
     assert Busy in errors
     assert Broken in errors
     assert set(errors) == {Busy, Broken}
+
+
+def test_a_reader_that_cannot_start_counts_against_no_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without room for a process is our trouble: the mails are to come again, and are not held."""
+    with new_readers() as readers:
+        with monkeypatch.context() as patch:
+            patch.setattr(child, "START_TIMEOUT", 0.0)
+            for each in readers._fast._children + readers._slow._children:
+                each._process.kill()
+                each._process.join()
+            failed = [readers.read(an_envelope()).exception(PATIENCE) for _ in range(4)]
+
+        assert [type(error) for error in failed] == [Busy] * 4
+        assert readers.read(an_envelope()).result(PATIENCE).specs
+
+
+def test_no_mail_gets_the_reading_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failure in the middle of a hand-over, what the child still had to say is not heard."""
+    real, failures = _Task.settle, iter([MemoryError])
+
+    def settle(task: _Task, answer: Reading | Unreadable) -> None:
+        for failure in failures:
+            raise failure
+        real(task, answer)
+
+    with new_readers(Limits(processes=1)) as readers:
+        monkeypatch.setattr(_Task, "settle", settle)
+        tasks = [_Task(an_envelope()) for _ in range(4)]
+        readers._fast.add(tasks)
+        assert [type(task.future.exception(PATIENCE)) for task in tasks] == [Busy] * 4
+        other = readers.read(an_envelope(a_mail(Subject="other"))).result(PATIENCE)
+
+    assert other.mail.subject == "other"
+    assert next(failures, None) is None
+
+
+def test_a_child_that_takes_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that waits past its deadline is stuck, be it for an answer or for being heard at all."""
+    monkeypatch.setattr(lanes, "GRACE", 0.0)
+    large = an_envelope(a_mail() + b"x" * (1 << 20))
+    with new_readers(Limits(processes=1)) as readers:
+        (asleep,) = [each._process.pid or 0 for each in readers._fast._children]
+        assert readers.stuck() == []
+        os.kill(asleep, signal.SIGSTOP)
+        reading = readers.read(large)
+        deadline = time.monotonic() + PATIENCE
+        try:
+            while readers.stuck() != ["reader-0"]:
+                assert time.monotonic() < deadline
+        finally:
+            os.kill(asleep, signal.SIGKILL)
+
+        assert reading.result(PATIENCE).specs
+        assert readers.stuck() == []
 
 
 def test_closing_answers_everybody() -> None:

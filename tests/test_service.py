@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -188,6 +191,19 @@ def test_it_ends_in_order_when_asked_to(daemon: Daemon, how: signal.Signals) -> 
     assert not (daemon.state_dir / "run.json").exists()
 
 
+def test_an_impatient_operator_does_not_spoil_the_end(tmp_path: Path) -> None:
+    """A signal that comes while the parts are taken apart leaves no database behind."""
+    with new_daemon(tmp_path / "daemon") as daemon:
+        for number in cycle([signal.SIGTERM, signal.SIGINT]):
+            daemon.process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                daemon.process.wait(0.02)
+                break
+
+        assert daemon.events()[-1] == "stopped"
+        assert not list(daemon.state_dir.rglob("postmaster.pid"))
+
+
 def _is_open(address: tuple[str, int]) -> bool:
     try:
         socket.create_connection(address).close()
@@ -333,3 +349,18 @@ def test_an_inherited_socket_beyond_loopback_is_refused(database: Database) -> N
 
     assert done.returncode == 78
     assert b"not on loopback" in done.stderr
+
+
+def test_an_embedded_database_that_dies_is_started_again(tmp_path: Path) -> None:
+    """It has no other keeper than the daemon."""
+    with new_daemon(tmp_path / "daemon", WATCHDOG_USEC="400000") as daemon:
+        assert daemon.mail(a_mail(Message_ID="<1@example.org>"))[0] == 250
+        (pid_file,) = daemon.state_dir.glob("pg-*/postmaster.pid")
+        os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGKILL)
+
+        deadline = time.monotonic() + PATIENCE
+        code = 451
+        while code == 451 and time.monotonic() < deadline:
+            code, _ = daemon.mail(a_mail(Message_ID="<2@example.org>"))
+
+    assert code == 250

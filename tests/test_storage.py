@@ -94,6 +94,29 @@ def test_every_file_and_every_folder_on_its_way_is_synced(
     assert sum("/." in path.removeprefix(root) for path in synced) == 2
 
 
+def test_folders_that_a_failed_put_left_are_synced_by_the_next(
+    storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a folder is there doesn't say that it would be there after a power cut."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def spy(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        real(handle)
+
+    storage.path("mails/ab/x/raw.eml").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        storage.put([StoredObject("mails/ab/x/raw.eml", b"x")])
+    storage.path("mails/ab/x/raw.eml").rmdir()
+    monkeypatch.setattr(os, "fsync", spy)
+
+    storage.put([StoredObject("mails/ab/x/raw.eml", b"x")])
+
+    root = str(storage.root)
+    assert {root, f"{root}/mails", f"{root}/mails/ab", f"{root}/mails/ab/x"} <= set(synced)
+
+
 def test_a_link_in_the_way_is_replaced_and_not_followed(storage: FileStorage, tmp_path: Path) -> None:
     """Nobody can point our writes elsewhere."""
     victim = tmp_path / "victim"

@@ -14,7 +14,7 @@ from daemon.commands import display, posting
 from daemon.intake import judged
 from daemon.mail import Envelope, Unreadable
 from daemon.outcome import Verdict
-from daemon.readers import Broken, Readers
+from daemon.readers import Broken, Busy, Readers
 from daemon.text import printable
 
 if TYPE_CHECKING:
@@ -32,16 +32,22 @@ _MAIL_HEADER = re.compile(
 SENDER, RECIPIENT = "check@localhost", "specs@localhost"
 
 
+class CheckError(Exception):
+    """There is no telling what would become of it; the text says why."""
+
+
 def check(file: Path, settings: Settings) -> bool:
     """Print what would become of ``file`` (``-``: standard input); whether it would be taken, or ignored."""
     envelope = _envelope(file, settings)
     readers = Readers(service.defaults(settings), service.reader_limits(settings))
-    readers.start()
     try:
+        readers.start()
         found = judged(envelope, readers.read(envelope).result())
     except (Unreadable, Broken) as reason:
         click.echo(f"verdict  {Verdict.HELD}: {printable(str(reason))}")
         return False
+    except Busy as trouble:
+        raise CheckError(f"{file} could not be read: {trouble}") from trouble
     finally:
         readers.close()
     _tell(found)
@@ -50,13 +56,22 @@ def check(file: Path, settings: Settings) -> bool:
 
 def _envelope(file: Path, settings: Settings) -> Envelope:
     recipient = next(iter(settings.smtp.recipients), RECIPIENT)
-    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    content = _content(file, settings.smtp.max_size)
     if _is_mail(file, content):
         raw = posting.crlf(content)
     else:
         name = "standard-input" if str(file) == "-" else file.name
         raw = posting.wrap({name: content}, SENDER, recipient, None)
     return Envelope(raw, "check", "local", SENDER, (recipient,), datetime.now(UTC))
+
+
+def _content(file: Path, most: int) -> bytes:
+    """What is in ``file``; a device or a pipe may never end."""
+    with sys.stdin.buffer if str(file) == "-" else file.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise CheckError(f"{file} has more than the {most:,} bytes that a mail may have ([smtp] max_size)")
+    return content
 
 
 def _is_mail(file: Path, content: bytes) -> bool:

@@ -62,7 +62,8 @@ def dod(criteria: dict[str, Any]) -> str:
 def event_line(event: Event) -> str:
     """An event on one line; texts from mails can do nothing to the terminal."""
     spec_id = printable(str((event.metadata or {}).get("spec_id", "-")))
-    return f"{when(event.created_at)}  {event.phase or '-':<13}  {spec_id}  {printable(event.message or '')}"
+    phase, message = printable(event.phase or "-"), printable(event.message or "")
+    return f"{when(event.created_at)}  {phase:<13}  {spec_id}  {message}"
 
 
 def when(moment: datetime) -> str:

@@ -54,7 +54,10 @@ def create_login(owner: Owner, name: str, out: Path) -> None:
     """Give ``name`` a new password, and write the URL it connects with, readable by nobody else."""
     password = secrets.token_urlsafe(32)
     unfinished = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise migrations.LoginError(f"{out} can't be written: {error.strerror}") from error
     try:
         with os.fdopen(handle, "w") as file:
             file.write(migrations.login_url(owner.url, name, password) + "\n")

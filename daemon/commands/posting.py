@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import mimetypes
+import os
 import re
 import smtplib
 import socket
+from collections import Counter
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
@@ -15,6 +17,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from daemon import whereabouts
+from daemon.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,26 +54,46 @@ def compose(
 ) -> Letter:
     """Make one mail of ``files``: specifications as its attachments, or one .eml as it is."""
     recipient = to or next(iter(settings.smtp.recipients), "specs@localhost")
-    sender = sender or f"{getpass.getuser()}@{socket.gethostname()}"
+    sender = sender or f"{_user()}@{socket.gethostname()}"
     messages = [file for file in files if file.suffix.lower() == ".eml"]
     if not messages:
-        attached = {file.name: file.read_bytes() for file in files}
-        return Letter(wrap(attached, sender, recipient, subject), sender, recipient)
+        return Letter(wrap(_named(files), sender, recipient, subject), sender, recipient)
     if len(files) > 1 or subject:
         raise PostingError(f"{messages[0]} is a whole mail: send it by itself, and without --subject")
     return Letter(crlf(messages[0].read_bytes()), sender, recipient)
 
 
+def _user() -> str:
+    """Who we are; a container may run us under a number that has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid{os.getuid()}"
+
+
+def _named(files: Sequence[Path]) -> dict[str, bytes]:
+    """Files by their names; those that share one by the paths they were given as, so that none is lost."""
+    names = Counter(file.name for file in files)
+    return {file.name if names[file.name] == 1 else str(file): file.read_bytes() for file in files}
+
+
 def wrap(files: Mapping[str, bytes], sender: str, recipient: str, subject: str | None) -> bytes:
-    """A message with ``files``, by their names, attached byte for byte."""
+    """A message with ``files``, by their names, attached byte for byte.
+
+    Names and subject are made one line, for a file may be called anything.
+    Raises PostingError when an address is none.
+    """
     message = EmailMessage(policy=SMTP_POLICY)
-    message["From"], message["To"] = sender, recipient
-    message["Subject"] = subject or ", ".join(files)
+    try:
+        message["From"], message["To"] = sender, recipient
+    except ValueError as error:
+        raise PostingError(f"no address: {sender!r} or {recipient!r} ({error})") from error
+    message["Subject"] = printable(" ".join((subject or ", ".join(files)).split()))
     message["Date"], message["Message-ID"] = localtime(), make_msgid(domain=sender.rpartition("@")[2])
     message.set_content("Sent by specpost send.\n")
     for name, content in files.items():
         maintype, _, subtype = _media_type(name).partition("/")
-        message.add_attachment(content, maintype, subtype, filename=name)
+        message.add_attachment(content, maintype, subtype, filename=printable(name))
     return message.as_bytes()
 
 
@@ -86,7 +109,7 @@ def door(settings: Settings, smtp: str | None) -> tuple[str, int]:
     if given is None:
         return USUAL
     host, colon, port = given.rpartition(":")
-    if not colon or not port.isdecimal():
+    if not host or not colon or not port.isdecimal():
         raise PostingError(f"--smtp takes HOST:PORT, such as 127.0.0.1:8025, and not {given!r}")
     return host.strip("[]"), int(port)
 
@@ -107,11 +130,22 @@ def deliver(
                 code, text = smtp.rcpt(letter.recipient)
             if code == ACCEPTED:
                 code, text = smtp.data(letter.content)
-            return code, text.decode("ascii", "backslashreplace")
+            return code, _said(text)
+    except smtplib.SMTPResponseException as refused:  # at the greeting, or to DATA
+        return refused.smtp_code, _said(refused.smtp_error)
     except (OSError, smtplib.SMTPException) as error:
         raise PostingError(
             f"no mail server answers at {host}:{port}: {error}; is specpost run started?"
         ) from error
+    except ValueError as error:
+        addresses = f"{letter.sender!r} to {letter.recipient!r}"
+        raise PostingError(f"SMTP can't say these addresses: {addresses} ({error})") from error
+
+
+def _said(text: bytes | str) -> str:
+    """A reply on one line; a server may be anybody's."""
+    words = text if isinstance(text, str) else text.decode("ascii", "backslashreplace")
+    return printable(" ".join(words.split()), 1000)
 
 
 class _Dialogue(smtplib.SMTP):
@@ -127,7 +161,7 @@ class _Dialogue(smtplib.SMTP):
 
     def getreply(self) -> tuple[int, bytes]:
         code, text = super().getreply()
-        self._heard(f"S: {code} {text.decode('ascii', 'backslashreplace').splitlines()[-1] if text else ''}")
+        self._heard(f"S: {code} {_said(text.splitlines()[-1] if text else b'')}")
         return code, text
 
 

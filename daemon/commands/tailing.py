@@ -40,8 +40,8 @@ def stream(
     """The ``count`` newest events and, to ``follow``, all that come; of one specification if given."""
     with database.url(settings) as url:
         with _connect(url) as conn:
+            follower = Follower.from_now(conn)  # first: what comes between the two is seen twice, not never
             shown = events.last(conn, count, spec_id)
-            follower = Follower.from_now(conn)
         if follow:
             listen_url = settings.database.listen_url or url
             yield chain(shown, _following(url, listen_url, follower, shown, spec_id))

@@ -226,7 +226,8 @@ class Log(Table):
     """What is told on standard error."""
 
     format: Annotated[Literal["auto", "console", "json"], choice("auto", "console", "json")] = Field(
-        default="auto", description="`auto` is for people on a terminal and in the journal, and JSON elsewhere."
+        default="auto",
+        description="`auto` is for people on a terminal and in the journal, and JSON elsewhere.",
     )
     level: Annotated[
         Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")

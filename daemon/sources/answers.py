@@ -28,10 +28,12 @@ ANSWERS = {
     Verdict.DEFERRED: "451 4.3.0 not now: please try again later",
 }
 
+_FULL = "452 4.3.1 no room for this mail: please try again later"
+
 
 def answer(outcome: Outcome) -> str:
     """The line that tells the sender what became of their mail."""
-    line = ANSWERS[outcome.verdict].format(
+    line = (_FULL if outcome.full else ANSWERS[outcome.verdict]).format(
         specs="spec=" + ",".join(map(str, outcome.spec_ids[:_SPECS])) if outcome.spec_ids else "",
         mail=f"mail={outcome.mail_id}" if outcome.mail_id else "",
         id=outcome.mail_id or "",

@@ -54,3 +54,8 @@ def test_a_refusal_tells_no_cause() -> None:
     """Whoever is refused reads the same, whatever we know."""
     told = Outcome(Verdict.REFUSED, MAIL, problems=(Problem("no DKIM"),), reason="unknown sender")
     assert answer(told) == answer(Outcome(Verdict.REFUSED)) == "550 5.7.1 not accepted from this sender"
+
+
+def test_a_mail_there_is_no_room_for_may_come_again() -> None:
+    """RFC 5321's own code for storage that is full."""
+    assert answer(Outcome(Verdict.DEFERRED, full=True)).startswith("452 4.3.1 ")
