@@ -38,6 +38,9 @@ PATIENCE = 20
 
 US = "specs@example.net"
 
+#: The counts of a house that has taken nothing.
+NOTHING = {"mails": 0, "arrivals": 0, "parts": 0, "specs": 0, "sprints": 0, "status_events": 0}
+
 SPEC = """\
 meta:
   project: tides

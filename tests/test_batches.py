@@ -19,6 +19,7 @@ from daemon.records import Judged
 from daemon.trust import Judgement
 from db.pool import open_pool
 from tests.fix_house import (
+    NOTHING,
     PATIENCE,
     SPEC,
     a_mail,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from daemon.readers import Readers
     from tests.fix_database import Database
     from tests.fix_house import House
-
-NOTHING = {"mails": 0, "arrivals": 0, "parts": 0, "specs": 0, "sprints": 0, "status_events": 0}
 
 
 def test_storage_that_is_down_defers_and_recovers_by_itself(house: House) -> None:

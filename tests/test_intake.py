@@ -17,6 +17,7 @@ from daemon.spec.target import Hint
 from daemon.trust import RECEIVED_MAX
 from tests.fix_house import (
     DEFAULTS,
+    NOTHING,
     PATIENCE,
     SPEC,
     a_mail,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from daemon.readers import Readers
     from tests.fix_database import Database
     from tests.fix_house import House
-
-NOTHING = {"mails": 0, "arrivals": 0, "parts": 0, "specs": 0, "sprints": 0, "status_events": 0}
 
 
 def test_a_mailed_specification_is_a_spec_with_its_sprints_and_two_events(house: House) -> None:

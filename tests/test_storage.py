@@ -25,6 +25,20 @@ def storage(tmp_path: Path) -> Iterator[FileStorage]:
     made.close()
 
 
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of what is synced from now on, in order; it really is."""
+    paths: list[str] = []
+    real = os.fsync
+
+    def spy(handle: int) -> None:
+        paths.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    return paths
+
+
 def test_bytes_come_back_as_they_were_put(storage: FileStorage) -> None:
     """Any bytes, and none."""
     objects = [StoredObject(raw_key(MAIL), bytes(range(256))), StoredObject(plan_key(MAIL, 1), b"")]
@@ -70,18 +84,8 @@ def test_a_failed_put_leaves_no_unfinished_file(storage: FileStorage) -> None:
     assert [path.name for path in storage.path("a").iterdir()] == ["b"]
 
 
-def test_every_file_and_every_folder_on_its_way_is_synced(
-    storage: FileStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_file_and_every_folder_on_its_way_is_synced(storage: FileStorage, synced: list[str]) -> None:
     """What a 250 promises survives a power cut: content before the name, then each folder that changed."""
-    synced: list[str] = []
-    real = os.fsync
-
-    def spy(handle: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
-        real(handle)
-
-    monkeypatch.setattr(os, "fsync", spy)
     storage.put([StoredObject("mails/ab/x/raw.eml", b"x"), StoredObject("mails/ab/x/plan-1.json", b"y")])
 
     root = str(storage.root)
@@ -95,21 +99,14 @@ def test_every_file_and_every_folder_on_its_way_is_synced(
 
 
 def test_folders_that_a_failed_put_left_are_synced_by_the_next(
-    storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+    storage: FileStorage, synced: list[str]
 ) -> None:
     """That a folder is there doesn't say that it would be there after a power cut."""
-    synced: list[str] = []
-    real = os.fsync
-
-    def spy(handle: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
-        real(handle)
-
     storage.path("mails/ab/x/raw.eml").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
         storage.put([StoredObject("mails/ab/x/raw.eml", b"x")])
     storage.path("mails/ab/x/raw.eml").rmdir()
-    monkeypatch.setattr(os, "fsync", spy)
+    synced.clear()
 
     storage.put([StoredObject("mails/ab/x/raw.eml", b"x")])
 
