@@ -30,6 +30,13 @@ _config = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 
 
+def _spec_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> UUID | None:
+    try:
+        return UUID(value) if value else None
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no id; specpost specs lists them") from None
+
+
 class Fatal(click.ClickException):
     """Ends the command with one message on standard error, and status 1."""
 
@@ -113,8 +120,9 @@ def send(
 ) -> None:
     """Mail specifications, or an .eml.
 
-    FILEs are attached to one mail; an .eml is sent as it is. Prints the
-    daemon's answer; the status is 0 when it said 250.
+    FILEs are attached to one new mail, which is planned even if the same
+    files were mailed before; an .eml is sent as it is. Prints the daemon's
+    answer; the status is 0 when it said 250.
 
     \b
     Examples:
@@ -173,7 +181,7 @@ def specs(count: int, *, as_json: bool, config: Path | None) -> None:
 
 
 @main.command()
-@click.argument("spec_id", type=UUID)
+@click.argument("spec_id", callback=_spec_id)
 @_json
 @_config
 def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
@@ -183,7 +191,7 @@ def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
 
     \b
     Example:
-      specpost show 7d0c1f3e-… --json | jq .sprints[0].dod_json
+      specpost show 7d0c1f3e-… --json | jq '.sprints[].dod_json'
     """
     from daemon.commands import display
     from db import events, sprints
@@ -199,7 +207,7 @@ def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
 @main.command()
 @click.option("-n", "count", type=COUNT, default=10, show_default=True, help="Events shown before following.")
 @click.option("-f", "follow", is_flag=True, help="Go on, until Ctrl-C; no event is skipped.")
-@click.option("--spec", "spec_id", type=UUID, metavar="ID", help="Only this specification's events.")
+@click.option("--spec", "spec_id", callback=_spec_id, metavar="ID", help="Only this specification's events.")
 @_json
 @_config
 def tail(count: int, spec_id: UUID | None, *, follow: bool, as_json: bool, config: Path | None) -> None:
@@ -235,7 +243,7 @@ def migrate(url_file: Path | None, login: str | None, out: Path | None) -> None:
 
     \b
     Examples:
-      SPECPOST_OWNER_URL=postgresql://postgres@db.example.org/postgres specpost migrate
+      specpost migrate --url-file owner_url
       specpost migrate --url-file owner_url --create-login specpost --out /etc/specpost/database__url
     """
     from daemon.commands import owning

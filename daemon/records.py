@@ -283,13 +283,17 @@ def _planned(judged: Judged, spec: PlannedSpec) -> EventRow:
 def _failed(judged: Judged) -> EventRow:
     return EventRow(
         phase="FAILED",
-        message=printable(str(judged.problems[0])),
+        message=printable(str(judged.problems[0])) + _more(len(judged.problems) - 1),
         metadata={
             **_about(judged),
             "trigger_method": "email",
             "problems": [asdict(problem) for problem in judged.problems],
         },
     )
+
+
+def _more(count: int) -> str:
+    return f" (+{count} more)" if count else ""
 
 
 def _about(judged: Judged) -> dict[str, Any]:

@@ -122,8 +122,8 @@ def parse(url: str) -> dict[str, str]:
         raise UrlError("no PostgreSQL URL: postgresql://user:password@host:port/database") from None
     # An unescaped password spills into these, and libpq's own complaint would quote it.
     odd_port = params.get("port", "").replace(",", "").strip("0123456789")
-    odd_name = "@" in params.get("dbname", "") and "user" not in params
-    if odd_port or odd_name or "@" in params.get("host", "")[1:]:
+    ats = url.partition("?")[0].count("@") if "://" in url else 0
+    if odd_port or ats > 1 or "@" in params.get("host", "")[1:] + params.get("dbname", ""):
         raise UrlError("in a PostgreSQL URL, a password must have its :/?#@% percent-encoded")
     return params
 

@@ -267,6 +267,14 @@ def test_show_tells_a_specification(daemon: Daemon, spec: Path) -> None:
     assert specpost("show", "00000000-0000-0000-0000-000000000000", env=daemon.env).returncode == 1
 
 
+def test_what_is_no_id_is_told_where_ids_are() -> None:
+    """A newcomer pastes the wrong thing first."""
+    done = specpost("show", "nope")
+
+    assert done.returncode == 2
+    assert "'nope' is no id; specpost specs lists them" in done.stderr
+
+
 def test_db_url_is_what_psql_takes(tmp_path: Path) -> None:
     """The embedded server is started for it, and stays until the next one who leaves last."""
     env = {"SPECPOST_STATE_DIR": str(tmp_path / "state dir")}

@@ -61,14 +61,15 @@ def dod(criteria: dict[str, Any]) -> str:
 
 def event_line(event: Event) -> str:
     """An event on one line; texts from mails can do nothing to the terminal."""
-    spec_id = printable(str((event.metadata or {}).get("spec_id", "-")))
+    told = event.metadata or {}
+    about = printable(str(told.get("spec_id") or told.get("mail_id") or "-"))
     phase, message = printable(event.phase or "-"), printable(event.message or "")
-    return f"{when(event.created_at)}  {phase:<13}  {spec_id}  {message}"
+    return f"{when(event.created_at)}  {phase:<13}  {about}  {message}"
 
 
 def when(moment: datetime) -> str:
     """A time in this machine's zone, to the second."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return moment.astimezone().isoformat(" ", "seconds")
 
 
 def dumps(value: dict[str, Any]) -> str:

@@ -135,7 +135,7 @@ def deliver(
         return refused.smtp_code, _said(refused.smtp_error)
     except (OSError, smtplib.SMTPException) as error:
         raise PostingError(
-            f"no mail server answers at {host}:{port}: {error}; is specpost run started?"
+            f"no mail server answers at {host}:{port}: {error}; specpost run or specpost try starts one"
         ) from error
     except ValueError as error:
         addresses = f"{letter.sender!r} to {letter.recipient!r}"

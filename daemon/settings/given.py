@@ -125,7 +125,8 @@ def _read(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
+        message = f"{path}: {error.strerror}; --config or $SPECPOST_CONFIG names the configuration"
+        raise SettingsError(message) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise SettingsError(f"{path}:{line}: not UTF-8") from None

@@ -35,7 +35,8 @@ def read(document: Document) -> Spec | tuple[Problem, ...]:
     try:
         return READERS[document.form](decode(document.content, document.charset))
     except FaultyError as faulty:
-        told = [replace(problem, file=document.label) for problem in faulty.problems[:MOST_PROBLEMS]]
+        by_place = sorted(faulty.problems, key=lambda problem: (problem.line or 0, problem.column or 0))
+        told = [replace(problem, file=document.label) for problem in by_place[:MOST_PROBLEMS]]
         if more := len(faulty.problems) - len(told):
             told.append(Problem(f"+{more} more", file=document.label))
         return tuple(told)

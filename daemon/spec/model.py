@@ -64,8 +64,11 @@ class DefinitionOfDone(BaseModel):
     type_check: bool | None = Field(default=None, description="the type checker finds nothing")
 
     def given(self) -> dict[str, Any]:
-        """The keys that are set, as they are written to ``sprints.dod_json``."""
-        return self.model_dump(exclude_none=True)
+        """The keys that are set, as they are written to ``sprints.dod_json``: 85 and not 85.0."""
+        given = self.model_dump(exclude_none=True)
+        return {
+            key: int(it) if isinstance(it, float) and it.is_integer() else it for key, it in given.items()
+        }
 
     def unchecked(self) -> tuple[str, ...]:
         """The keys that no program of ours can decide, in the order they were written."""

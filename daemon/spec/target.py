@@ -21,8 +21,8 @@ _IN_SUBJECT = re.compile(r"\[(?P<repo>[^\[\]\s/@]+/[^\[\]\s@]+)(?:@(?P<branch>[^
 _SERIES = re.compile(r"\d+/\d+")
 
 _NONE_NAMED = (
-    "no repository named: write repo: owner/name under meta (YAML, JSON) or in the front matter (Markdown),"
-    " or [owner/name] or [owner/name@branch] in the subject, or send to our address with the tag +owner=name"
+    "no repository named: write repo: owner/name in meta or front matter, or [owner/name@branch] in the"
+    " subject, or mail to our address with +owner=name"
 )
 
 

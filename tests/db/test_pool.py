@@ -147,6 +147,7 @@ def test_a_remote_server_named_by_the_environment_must_prove_itself(monkeypatch:
         ("postgresql://u:1/hunter2@h/x", "(unreadable database URL)"),
         ("postgresql://u:hun#hunter2@h/x", "postgresql://u:***@h/x"),
         ("postgresql://u:hun%zhunter2@h/x", "(unreadable database URL)"),
+        ("postgresql://u:hun@ter/hunter2@h/x", "(unreadable database URL)"),
     ],
 )
 def test_a_shown_url_has_no_password(url: str, shown: str) -> None:

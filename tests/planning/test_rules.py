@@ -29,6 +29,16 @@ def test_a_specification_without_sprints_is_one_sprint() -> None:
     assert sprint.dod == {"coverage_min": 0.8, "e2e_pass": True, "lighthouse_min": 85}
 
 
+def test_whole_numbers_stay_whole() -> None:
+    """A row says 90 where the specification said 90, and not 90.0."""
+    spec = Spec(dod=DefinitionOfDone.model_validate({"lighthouse_min": "90", "coverage_min": "1"}))
+
+    (sprint,) = plan(spec, DEFAULT)
+
+    assert str(sprint.dod["lighthouse_min"]) == "90"
+    assert str(sprint.dod["coverage_min"]) == "1"
+
+
 def test_a_definition_of_done_is_laid_over_the_one_above_it_key_by_key() -> None:
     """Sprint over document over default; switching a check off counts as saying something."""
     sprints = (Sprint(dod=DefinitionOfDone(coverage_min=0.95, extra=3)), Sprint())

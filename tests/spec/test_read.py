@@ -104,6 +104,26 @@ def test_what_people_really_write_is_read_in_every_form(path: Path) -> None:
         check(Document("1", path.name, path.name, form, content))
 
 
+def test_problems_are_told_in_the_order_of_the_document() -> None:
+    """The first one is the one a sender reads in the answer."""
+    text = """\
+meta: {repo: a/b}
+planning:
+  epics:
+    - sprints:
+        - dod: {zzz: [], coverage: 1, lint: 1}
+        - goals: 5
+          dod: {type_chek: 1}
+"""
+
+    problems = read(from_file("spec.yaml", text.encode()))
+
+    assert isinstance(problems, tuple)
+    places = [(problem.line, problem.column) for problem in problems]
+    assert len(places) >= 4
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("path", UPSTREAM, ids=lambda path: path.name)
 def test_the_existing_systems_own_specifications_have_no_problems(path: Path) -> None:
     """A drop-in intake takes what its predecessor took."""
