@@ -394,3 +394,18 @@ def test_held_mails_are_bounded(
     assert (first.verdict, first.full) == (Verdict.HELD, False)
     assert (second.verdict, second.full) == (Verdict.DEFERRED, True)
     assert house.take().verdict is Verdict.ACCEPTED
+
+
+def test_an_honest_mail_is_answered_at_once_beside_two_poison_ones(house: House) -> None:
+    """Two mails that hang their readers cost everybody else nothing that they would notice."""
+    poison = [
+        house.intake.take(an_envelope(a_mail(To="specs+hang@example.net", Message_ID=f"<{n}@example.org>")))
+        for n in range(2)
+    ]
+    started = time.monotonic()
+
+    assert house.take().verdict is Verdict.ACCEPTED
+
+    assert time.monotonic() - started < 3
+    assert not any(outcome.done() for outcome in poison)
+    assert [outcome.result(PATIENCE).verdict for outcome in poison] == [Verdict.HELD] * 2
