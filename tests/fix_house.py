@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,6 @@ from db.pool import open_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     import psycopg
 
@@ -117,9 +117,11 @@ class Trapped(Addresses):
             case "memory":
                 bytearray(2 << 30)
             case "write":
-                os.open(os.devnull, os.O_RDONLY)
-                with open("/tmp/specpost-must-not-exist", "wb") as file:  # noqa: PTH123, S108 - the attempt is the point
-                    file.write(b"x")
+                path = Path(f"/tmp/specpost-{os.getpid()}")  # noqa: S108 - tempfile would write to try
+                try:
+                    path.write_bytes(b"x")
+                finally:
+                    path.unlink()
             case "quote":
                 raise ValueError("\0\ud800")
             case "raise":
