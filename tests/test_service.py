@@ -72,7 +72,7 @@ def test_rejected_says_what_to_mend(daemon: Daemon) -> None:
 
 
 @pytest.mark.skipif(not UPSTREAM, reason="needs the folder shared/specs beside the checkout")
-@pytest.mark.parametrize("file", UPSTREAM, ids=lambda path: path.name.split("__")[1])
+@pytest.mark.parametrize("file", UPSTREAM or [REPO], ids=lambda path: path.name.rpartition("__")[2])
 def test_documents_of_the_existing_system_arrive_to_the_byte(
     daemon: Daemon, database: Database, file: Path
 ) -> None:
