@@ -112,8 +112,7 @@ def _stored(judged: Judged) -> Iterator[Stored]:
 
 def _is_attachment(part: Part) -> bool:
     """Whether a part is more than the text of the mail, which the message itself keeps."""
-    named = part.name is not None or (part.disposition or "").lower() == "attachment"
-    return named or part.media_type not in ("text/plain", "text/html")
+    return part.attached or part.media_type not in ("text/plain", "text/html")
 
 
 def _stored_spec(judged: Judged, spec: PlannedSpec, number: int, media_type: str) -> Iterator[Stored]:

@@ -324,7 +324,7 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "mails"
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the collected mails lie elsewhere")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the folder shared/mails beside the checkout")
 def test_collected_mails_break_nothing_of_ours() -> None:
     """Real mail of twenty projects is read; what fails on it is the libraries, and on few of them."""
     paths = [path for path in SHARED.rglob("*") if path.is_file() and path.suffix != ".md"]

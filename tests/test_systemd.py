@@ -98,9 +98,9 @@ def test_the_socket_is_one_that_the_daemon_takes() -> None:
     assert "Accept=yes" not in unit
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="run the tests as root, who alone can give files away")
 def test_users_and_folders_are_made_with_the_secret_for_root_alone(tmp_path: Path) -> None:
     """The daemon reads its configuration and can't change it; the credential it gets only from systemd."""
+    need(os.geteuid() == 0, "run the tests as root, who alone can give files away")
     etc = tmp_path / "etc" / "specpost"
     etc.mkdir(parents=True)
     for name in ("specpost.toml", "database__url"):

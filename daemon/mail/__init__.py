@@ -73,6 +73,11 @@ class Part:
     content: bytes
     sha256: str
 
+    @property
+    def attached(self) -> bool:
+        """Whether it is an attachment and no text of the mail itself."""
+        return mime.is_attachment(self.name, self.disposition)
+
 
 @dataclass(frozen=True, slots=True)
 class Mail:

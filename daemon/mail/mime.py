@@ -30,8 +30,13 @@ class Leaf:
 
     @property
     def attached(self) -> bool:
-        """Whether the sender meant it as a file: it has a name or says so (RFC 2183)."""
-        return self.name is not None or self.disposition == "attachment"
+        """Whether it is an attachment and no text of the mail itself."""
+        return is_attachment(self.name, self.disposition)
+
+
+def is_attachment(name: str | None, disposition: str | None) -> bool:
+    """Whether its sender gave a part a name, or asked for it to be an attachment."""
+    return name is not None or (disposition or "").lower() == "attachment"
 
 
 def adopt_late_parts(message: Message) -> None:

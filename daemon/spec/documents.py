@@ -59,7 +59,7 @@ def find(mail: Mail) -> tuple[Document, ...] | Problem:
     alone = [part for part in mail.parts if _is_candidate(part)]
     if len(alone) == 1:
         return (_document(alone[0]),)
-    if not any(map(is_attached, mail.parts)) and (text := body.specification(mail)):
+    if not any(part.attached for part in mail.parts) and (text := body.specification(mail)):
         place = next((part.place for part in mail.parts if _is_text(part)), "1")
         return (
             Document(place, None, "text of the mail", text.form, text.text.encode(errors="replace"), "utf-8"),
@@ -67,14 +67,9 @@ def find(mail: Mail) -> tuple[Document, ...] | Problem:
     return Problem(_nothing(mail))
 
 
-def is_attached(part: Part) -> bool:
-    """Whether a part is an attachment: its sender gave it a name, or asked for it to be one."""
-    return part.name is not None or (part.disposition or "").lower() == "attachment"
-
-
 def _is_text(part: Part) -> bool:
     """Whether a part is text of the mail itself, which has rules of its own."""
-    return part.media_type == "text/plain" and not is_attached(part)
+    return part.media_type == "text/plain" and not part.attached
 
 
 def _is_candidate(part: Part) -> bool:
@@ -83,7 +78,7 @@ def _is_candidate(part: Part) -> bool:
     Nameless Markdown may just be another rendering of the mail's text.
     """
     form = declared(part.name, part.media_type)
-    return form is not None and (form is not Form.MARKDOWN or is_attached(part))
+    return form is not None and (form is not Form.MARKDOWN or part.attached)
 
 
 def _is_specification(part: Part) -> bool:
