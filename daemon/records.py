@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.mail import raw_id
 from daemon.outcome import Verdict
 from daemon.storage import StoredObject, part_key, plan_key, raw_key
-from daemon.text import printable
+from daemon.text import harmless, printable
 from db.arrivals import ArrivalRow
 from db.events import EventRow
 from db.mails import MailRow
@@ -228,18 +228,20 @@ def _received(judged: Judged, spec: PlannedSpec) -> EventRow:
     return EventRow(
         phase="SPEC_RECEIVED",
         message=f"{name} for {target.repo}@{target.branch}",
-        metadata={
-            "spec_id": spec.id,
-            "repo": target.repo,
-            "branch": target.branch,
-            "project_name": spec.project,
-            "filename": spec.document.name,
-            "storage_path": _storage_path(judged, spec),
-            "trigger_method": "email",
-            **_about(judged),
-            "evidence": judged.judgement.evidence,
-            "attachments": list(islice(_attachments(judged, spec), ATTACHMENTS_TOLD)),
-        },
+        metadata=harmless(
+            {
+                "spec_id": spec.id,
+                "repo": target.repo,
+                "branch": target.branch,
+                "project_name": spec.project,
+                "filename": spec.document.name,
+                "storage_path": _storage_path(judged, spec),
+                "trigger_method": "email",
+                **_about(judged),
+                "evidence": judged.judgement.evidence,
+                "attachments": list(islice(_attachments(judged, spec), ATTACHMENTS_TOLD)),
+            }
+        ),
     )
 
 
@@ -267,15 +269,17 @@ def _planned(judged: Judged, spec: PlannedSpec) -> EventRow:
     return EventRow(
         phase="PLANNING",
         message=f"{len(sprints)} sprint{'s' * (len(sprints) != 1)}: {labels}",
-        metadata={
-            "spec_id": spec.id,
-            "repo": spec.target.repo,
-            "branch": spec.target.branch,
-            "planner": "rules",
-            "plan_path": plan_key(judged.id, judged.specs.index(spec) + 1),
-            "not_checked": spec.unchecked,
-            "sprints": sprints,
-        },
+        metadata=harmless(
+            {
+                "spec_id": spec.id,
+                "repo": spec.target.repo,
+                "branch": spec.target.branch,
+                "planner": "rules",
+                "plan_path": plan_key(judged.id, judged.specs.index(spec) + 1),
+                "not_checked": spec.unchecked,
+                "sprints": sprints,
+            }
+        ),
     )
 
 
@@ -283,11 +287,13 @@ def _failed(judged: Judged) -> EventRow:
     return EventRow(
         phase="FAILED",
         message=printable(str(judged.problems[0])) + _more(len(judged.problems) - 1),
-        metadata={
-            **_about(judged),
-            "trigger_method": "email",
-            "problems": [asdict(problem) for problem in judged.problems],
-        },
+        metadata=harmless(
+            {
+                **_about(judged),
+                "trigger_method": "email",
+                "problems": [asdict(problem) for problem in judged.problems],
+            }
+        ),
     )
 
 

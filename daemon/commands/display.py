@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daemon.text import printable
+from daemon.text import json_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ def specs(found: Sequence[Spec], *, as_json: bool) -> None:
     """Specifications, a line each."""
     if as_json:
         for each in found:
-            click.echo(dumps(asdict(each)))
+            click.echo(json_line(asdict(each)))
     elif not found:
         click.echo("no specifications yet; specpost send FILE mails one")
     else:
@@ -38,13 +38,13 @@ def spec(found: Spec, sprints: Sequence[Sprint], events: Sequence[Event], *, as_
     """One specification with its sprints and events."""
     if as_json:
         told = {"sprints": [asdict(s) for s in sprints], "events": [asdict(e) for e in events]}
-        click.echo(dumps(asdict(found) | told))
+        click.echo(json_line(asdict(found) | told))
         return
     click.echo(f"spec     {found.id}")
     click.echo(f"target   {printable(found.repo)}@{printable(found.branch)}")
     click.echo(f"from     {printable(found.created_by or '-')}")
     click.echo(f"received {when(found.created_at)}")
-    click.echo(f"stored   {found.storage_path}\n")
+    click.echo(f"stored   {printable(found.storage_path)}\n")
     table(
         ("SPRINT", "STATE", "DONE WHEN", "ID"),
         [(s.label, s.state, dod(s.dod_json), str(s.id)) for s in sprints],
@@ -70,11 +70,6 @@ def event_line(event: Event) -> str:
 def when(moment: datetime) -> str:
     """A time in this machine's zone, to the second."""
     return moment.astimezone().isoformat(" ", "seconds")
-
-
-def dumps(value: dict[str, Any]) -> str:
-    """One line of JSON; ids and times as text."""
-    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:

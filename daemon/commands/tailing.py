@@ -15,6 +15,7 @@ import structlog
 from daemon import database
 from daemon.commands import display
 from daemon.log import Event
+from daemon.text import json_line
 from db import events
 from db.follower import Follower
 
@@ -52,7 +53,7 @@ def stream(
 def show(found: Iterable[StatusEvent], *, as_json: bool) -> None:
     """Print events as they come."""
     for event in found:
-        click.echo(display.dumps(asdict(event)) if as_json else display.event_line(event))
+        click.echo(json_line(asdict(event)) if as_json else display.event_line(event))
 
 
 def _following(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from daemon.spec.tree import shown
+from daemon.text import printable
 
 #: GitHub's bounds, in characters of an owner and of a repository, and in bytes of a branch.
 LONGEST_OWNER = 39
@@ -53,6 +54,7 @@ def branch(text: str) -> str:
         or text.endswith(".")
         or len(text.encode()) > LONGEST_BRANCH
         or _NOT_IN_BRANCH.search(text) is not None
+        or printable(text) != text
         or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
     )
     if wrong:
