@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from daemon.mail.mime import Leaf
 
-__all__ = ["Addresses", "Envelope", "Mail", "Part", "Unreadable", "content_id", "parse", "raw_id"]
+__all__ = ["Addresses", "Envelope", "Login", "Mail", "Part", "Unreadable", "content_id", "parse", "raw_id"]
 
 #: Bytes that the standard library's parser is fed at once.
 _PIECE = 256 * 1024
@@ -41,12 +41,21 @@ logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """Somebody who proved to the source who they are; ``owns`` are the From addresses that are theirs."""
+
+    name: str
+    owns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """A message as it came over a wire.
 
     ``raw`` is always a whole RFC 5322 message with CRLF line ends;
     ``mail_from`` is None for the null sender; ``peer`` is an address or
-    ``unix``; ``received_at`` is aware.
+    ``unix``; ``received_at`` is aware; ``login`` is who brought it, where
+    the source asked.
     """
 
     raw: bytes
@@ -55,6 +64,7 @@ class Envelope:
     mail_from: str | None
     rcpt_to: tuple[str, ...]
     received_at: datetime
+    login: Login | None = None
 
 
 @dataclass(frozen=True, slots=True)
