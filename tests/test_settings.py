@@ -5,60 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from daemon.settings import Settings, SettingsError, describe, given, load, table
+from daemon.settings import Settings, SettingsError, Smtp, describe, given, load, table
+from daemon.settings.dns import Server
 from daemon.settings.listen import Listen
+from daemon.sources.limits import Limits
+from tests.fix_settings import is_told, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tests.fix_settings import Credentials, Toml
 
-    Toml = Callable[[str], Path]
-    Credentials = Callable[..., dict[str, str]]
+pytestmark = pytest.mark.usefixtures("no_standard_file")
 
 MIB = 1024**2
-
-
-@pytest.fixture(autouse=True)
-def no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this machine has installed is none of the tests' business."""
-    monkeypatch.setattr(given, "STANDARD", tmp_path / "nothing.toml")
-
-
-@pytest.fixture
-def toml(tmp_path: Path) -> Toml:
-    """A configuration file of the given text."""
-
-    def write(text: str) -> Path:
-        path = tmp_path / "specpost.toml"
-        path.write_text(text)
-        return path
-
-    return write
-
-
-@pytest.fixture
-def credentials(tmp_path: Path) -> Credentials:
-    """An environment whose ``$CREDENTIALS_DIRECTORY`` holds the given files."""
-
-    def write(**files: str) -> dict[str, str]:
-        folder = tmp_path / "credentials"
-        folder.mkdir()
-        for name, text in files.items():
-            (folder / name).write_text(text)
-        return {"CREDENTIALS_DIRECTORY": str(folder)}
-
-    return write
-
-
-def refusal(path: Path | None = None, **environ: str) -> str:
-    """What ``load`` has to say against a configuration."""
-    with pytest.raises(SettingsError) as refused:
-        load(path, environ)
-    return str(refused.value)
 
 
 def test_nothing_given_is_a_whole_configuration() -> None:
@@ -198,7 +162,6 @@ def test_a_folder_with_a_percent_sign_is_that_folder(toml: Toml) -> None:
         ("[planning.default_dod]\ncoverage_min = true", 2, "given true; allowed: a number, 0 to 1"),
         ("[planning.default_dod]\ne2e_pass = 1", 2, "given 1; allowed: true or false"),
         ('[imap.specs]\nhost = "x"', 2, "imap.specs.host: [imap] is not in this release"),
-        ("[senders.alice]", 1, "senders.alice: [senders] is not in this release"),
         ('[smtp]\n\nmax_size = "lots"', 3, 'given "lots"; allowed: a size, 1 KiB to 1 GiB'),
         ("[smtp]\nmax_size = 10", 2, "given 10; allowed: a size, 1 KiB to 1 GiB"),
         ("[smtp]\nsession_timeout = inf", 2, "allowed: a duration, 1 s to 24 h"),
@@ -211,15 +174,31 @@ def test_a_folder_with_a_percent_sign_is_that_folder(toml: Toml) -> None:
         ("state_dir = 3", 1, "given 3; allowed: a path"),
         ('[storage]\nurl = "s3://bucket"', 2, "(s3: is not in this release); allowed: a folder"),
         ('[storage]\nurl = "file://elsewhere/x"', 2, "allowed: a folder"),
-        ('[smtp]\nlisten = [\n  "127.0.0.1:1",\n  "0.0.0.0:25",\n]', 2, "'0.0.0.0:25': beyond loopback"),
-        ('[smtp]\nlisten = "mail.example.org:25"', 2, "beyond loopback it must first be configured who may"),
-        ('[smtp]\nlisten = "lmtp://127.0.0.1:24"', 2, "lmtp:// is not in this release"),
+        ('[smtp]\nlisten = [\n  "127.0.0.1:1",\n  "submission://:587",\n]', 2, "'submission://:587'"),
+        ('[smtp]\nlisten = "imap://127.0.0.1:143"', 2, "imap:// is not in this release"),
+        ('[smtp]\nlisten = "smtp:///run/mail"', 2, "on a UNIX socket we speak LMTP: write lmtp:///run/mail"),
         ('[smtp]\nlisten = "127.0.0.1"', 2, "allowed: HOST:PORT"),
         ('[smtp]\nlisten = "127.0.0.1:65536"', 2, "allowed: HOST:PORT"),
         ('[smtp]\nrecipients = ["nobody"]', 2, "'nobody'"),
         ('[smtp]\nrecipients = "a+tag@example.org"', 2, "addresses without a tag"),
         ('[smtp]\nhostname = "a b"', 2, 'given "a b"; allowed: a host name'),
         ('[smtp]\ntls_cert = "/no/such/file"', 2, "(no such file); allowed: the path of a file that can be"),
+        ('[smtp]\nrelays = ["10.0.0.5/8"]', 2, "write 10.0.0.0/8 for the network, or 10.0.0.5 for the one"),
+        ('[smtp]\nrelays = ["mail.example.org"]', 2, "'mail.example.org'); allowed: IP addresses, networks"),
+        ('[smtp]\nrelays = ["::/0"]', 2, "'::/0': that is everybody"),
+        ('[smtp]\nauthserv_id = "mx.example.org"', 2, "(it needs relays"),
+        ('[smtp]\nauthserv_id = "a b"\nrelays = "unix"', 2, 'given "a b"; allowed: a host name'),
+        ('[smtp]\nlogins_file = "/etc/passwd"', 2, "(it needs tls_cert and tls_key"),
+        ('[smtp]\nlogins_file = "/no/such/file"', 2, "(specpost login add NAME --from ADDRESS --file PATH"),
+        ("[smtp]\nsender_rate = 0", 2, "given 0; allowed: a whole number, 1 to 1000000"),
+        ("[smtp]\nhandshake_timeout = 0", 2, "given 0; allowed: a duration, 1 s to 5 min"),
+        ('[smtp]\nbytes_in_flight = "1 KiB"', 2, "allowed: a size, 1 MiB to 64 GiB"),
+        ('[dns]\nservers = "ns.example.org"', 2, "'ns.example.org': not an IP address"),
+        ('[dns]\nservers = ["192.0.2.53:65536"]', 2, "'192.0.2.53:65536': there is no port 65536"),
+        ('[dns]\nservers = ["192.0.2.53:0"]', 2, "'192.0.2.53:0': there is no port 0"),
+        ('[dns]\nservers = ["[::1:53"]', 2, "'[::1:53': not an IP address"),
+        ('[dns]\ntimeout = "2 min"', 2, "allowed: a duration, 0.1 s to 1 min"),
+        ('[dns]\nserver = "::1"', 2, "dns.server: unknown key; did you mean dns.servers?"),
         ('[routing]\nrepo = "name"', 2, 'allowed: a GitHub repository, "owner/name"'),
         ('[routing]\nbranch = "a..b"', 2, "allowed: a branch name that git takes"),
         ('a.b = 1\n[smtp]\nerrors = """\nx"""\n', 3, 'given "x"'),
@@ -230,13 +209,7 @@ def test_what_is_wrong_is_said_in_one_line_that_names_the_place(
     toml: Toml, text: str, line: int, says: str
 ) -> None:
     """File, line, key, what was given and what is allowed: enough to mend it without the manual."""
-    path = toml(text)
-
-    told = [
-        each for each in refusal(path).splitlines() if each.startswith(f"{path}:{line}:") and says in each
-    ]
-
-    assert told, refusal(path)
+    assert is_told(toml(text), line, says)
 
 
 def test_a_key_that_wrong_toml_hides_is_named_by_line_and_column(toml: Toml) -> None:
@@ -315,6 +288,46 @@ def test_a_certificate_needs_its_key(toml: Toml, tmp_path: Path) -> None:
     assert refusal(SPECPOST_SMTP__TLS_KEY=f"{tmp_path}/a.pem").startswith("$SPECPOST_SMTP__TLS_KEY: smtp: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("192.0.2.53", Server("192.0.2.53", 53)),
+        ("127.0.0.1:5353", Server("127.0.0.1", 5353)),
+        ("::1", Server("::1")),
+        ("[::1]", Server("::1")),
+        ("[2001:db8::35]:5353", Server("2001:db8::35", 5353)),
+    ],
+)
+def test_a_dns_server_is_an_address_with_or_without_a_port(toml: Toml, text: str, server: Server) -> None:
+    """What is shown of it can be written again."""
+    settings = load(toml(f'[dns]\nservers = "{text}"'), {})
+    (shown,) = describe(settings)["dns"]["servers"]
+
+    assert settings.dns.servers == (server,)
+    assert load(toml(f'[dns]\nservers = ["{shown}"]'), {}).dns.servers == (server,)
+
+
+def test_relays_may_be_exempt_without_being_believed(toml: Toml) -> None:
+    """Addresses, networks and UNIX sockets, kept as they are written."""
+    relays = ("10.0.0.5", "fd00::/8", "unix")
+
+    settings = load(None, {"SPECPOST_SMTP__RELAYS": ", ".join(relays)})
+    believed = load(toml('[smtp]\nrelays = "unix"\nauthserv_id = "mx.example.org"'), {})
+
+    assert settings.smtp.relays == relays
+    assert settings.smtp.authserv_id is None
+    assert believed.smtp.authserv_id == "mx.example.org"
+
+
+def test_what_the_manual_says_of_limits_is_what_the_source_has() -> None:
+    """A limit's default is written twice, and the two are one."""
+    shared = Smtp.model_fields.keys() & {field.name for field in fields(Limits)}
+
+    assert len(shared) >= 11
+    for name in shared:
+        assert getattr(Smtp(), name) == getattr(Limits(), name), name
+
+
 def test_what_is_in_effect_is_described_without_passwords() -> None:
     """The description is JSON, in the operator's units, and a password is three stars."""
     environ = {
@@ -374,6 +387,6 @@ def test_importing_the_settings_brings_nothing_heavy() -> None:
     code = "import sys, daemon.settings; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
-    assert not {"pydantic_settings", "psycopg", "structlog", "asyncio", "aiosmtpd", "mailparser"} & set(
-        modules.split()
-    )
+    heavy = {"pydantic_settings", "psycopg", "structlog", "asyncio", "aiosmtpd", "mailparser"}
+    heavy |= {"dns", "dkim", "argon2", "daemon.trust"}
+    assert not heavy & set(modules.split())

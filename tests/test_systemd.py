@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from daemon.settings import describe, given, load, table
+from daemon.settings import describe, load, table
 from tests.parts import need
 
 FOLDER = Path(__file__).parent.parent / "systemd"
@@ -22,10 +23,7 @@ SERVICE = FOLDER / "specpost.service"
 APT = "apt-get install systemd"
 
 
-@pytest.fixture(autouse=True)
-def no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this machine has installed is none of the tests' business."""
-    monkeypatch.setattr(given, "STANDARD", tmp_path / "nothing.toml")
+pytestmark = pytest.mark.usefixtures("no_standard_file")
 
 
 @pytest.fixture
@@ -74,6 +72,7 @@ def test_readers_may_still_bound_themselves(units: list[str]) -> None:
 def test_the_daemon_runs_as_a_user_that_exists_and_may_write_one_folder() -> None:
     """The unit, the users and the folders speak of the same name."""
     assert values("User") == values("Group") == values("StateDirectory") == ["specpost"]
+    assert values("RuntimeDirectory") == ["specpost"]
     assert "u specpost " in (FOLDER / "specpost.sysusers").read_text()
     assert values("RestartPreventExitStatus") == ["78"]
 
@@ -96,6 +95,11 @@ def test_the_socket_is_one_that_the_daemon_takes() -> None:
 
     assert re.findall(r"^Listen\w+=(.*)$", unit, flags=re.MULTILINE) == ["127.0.0.1:25"]
     assert "Accept=yes" not in unit
+
+
+def test_the_logins_are_read_again_by_the_signal_the_manual_names() -> None:
+    """A reload reaches the daemon alone, not its readers."""
+    assert values("ExecReload") == ["kill -HUP $MAINPID"]
 
 
 def test_users_and_folders_are_made_with_the_secret_for_root_alone(tmp_path: Path) -> None:
@@ -123,31 +127,51 @@ def test_users_and_folders_are_made_with_the_secret_for_root_alone(tmp_path: Pat
 
 def test_the_example_shows_every_key_and_loads_with_and_without_its_comments(tmp_path: Path) -> None:
     """Copying the example, and then taking off any ``#``, gives a configuration that starts."""
-    for name in ("tls.crt", "tls.key"):
+    for name in ("tls.crt", "tls.key", "logins"):
         (tmp_path / name).write_text("x")
-    whole = re.sub(r"^#(?=[a-z0-9_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
     path = tmp_path / "specpost.toml"
-    path.write_text(whole.replace("/etc/specpost", str(tmp_path)))
+    path.write_text(uncommented().replace("/etc/specpost", str(tmp_path)))
+
+    settings = load(path, {})
 
     assert describe(load(EXAMPLE, {})) == describe(load(None, {}))
-    assert load(path, {}).smtp.tls_cert == tmp_path / "tls.crt"
-    assert sorted(leaves(tomllib.loads(whole))) == sorted(key for key, *_ in table())
+    assert settings.smtp.tls_cert == tmp_path / "tls.crt"
+    assert settings.senders["example"].proof == ("dkim", "smtp-auth", "authentication-results")
+    assert sorted(shown()) == sorted(key for key, *_ in table())
 
 
-def leaves(tree: dict[str, Any], above: str = "") -> list[str]:
-    """The dotted keys of a TOML document."""
-    found = []
+def uncommented() -> str:
+    """The example with every key and table in force."""
+    return re.sub(r"^#(?=[a-z0-9_]+ = |\[)", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+
+
+def shown() -> dict[str, Any]:
+    """What the example shows for each key, by the name that the manual has for it."""
+    whole = leaves(tomllib.loads(uncommented()))
+    return {key.replace("senders.example.", "senders.NAME."): value for key, value in whole.items()}
+
+
+def leaves(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """The values of a TOML document by their dotted keys."""
+    found: dict[str, Any] = {}
     for key, value in tree.items():
-        found += leaves(value, f"{above}{key}.") if isinstance(value, dict) else [above + key]
+        found |= leaves(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
     return found
 
 
 def test_the_example_shows_the_defaults() -> None:
     """A default that changes changes the example with it."""
-    shown = re.findall(r"^#([a-z0-9_]+) = (.*)$", EXAMPLE.read_text(), flags=re.MULTILINE)
-    defaults = {key.rpartition(".")[2]: default for key, _, default, _ in table()}
-    examples = {"state_dir", "url", "listen", "hostname", "recipients", "processes"}
+    examples = {
+        *("state_dir", "database.url", "readers.processes", "dns.servers"),
+        *("smtp.listen", "smtp.hostname", "smtp.recipients", "smtp.relays"),
+        *("senders.NAME.from", "senders.NAME.repos", "senders.NAME.proof"),
+    }
+    values = shown()
 
-    wrong = [key for key, value in shown if key not in examples and defaults[key] not in ("", value)]
+    wrong = [
+        key
+        for key, _, default, _ in table()
+        if key not in examples and default and default != json.dumps(values[key])
+    ]
 
     assert wrong == []

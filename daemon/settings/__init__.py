@@ -14,22 +14,21 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import quote, unquote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from daemon.settings.complaint import complaints
+from daemon.settings.agreement import disagreements
+from daemon.settings.complaint import NAME, complaints, lines
+from daemon.settings.dns import Dns
 from daemon.settings.given import SettingsError, gather
 from daemon.settings.kind import (
     FLAG,
     FOLDER,
     GIB,
-    KIB,
     MIB,
-    READABLE,
     Kind,
     UnfitError,
     choice,
@@ -37,12 +36,12 @@ from daemon.settings.kind import (
     duration,
     matching,
     number,
-    several,
     size,
-    worded,
 )
-from daemon.settings.listen import LISTENS, Listen
-from daemon.spec import github
+from daemon.settings.listen import Listen
+from daemon.settings.model import Table
+from daemon.settings.senders import BRANCH, REPO, RULE, Sender
+from daemon.settings.smtp import Smtp
 from daemon.spec.model import DefinitionOfDone
 from daemon.text import redact
 
@@ -54,18 +53,8 @@ if TYPE_CHECKING:
 
     from daemon.settings.given import Key
 
-__all__ = ["Listen", "Settings", "SettingsError", "describe", "load", "table"]
+__all__ = ["Listen", "Sender", "Settings", "SettingsError", "Smtp", "describe", "load", "table"]
 
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_ATOM = r"[\w!#$%&'*/=?^`{|}~-]+"
-
-_HOSTNAME = matching(rf"{_LABEL}(?:\.{_LABEL})*", 'a host name, such as "mail.example.org"')
-_RECIPIENTS = several(
-    matching(rf"{_ATOM}(?:\.{_ATOM})*@[\w-]+(?:\.[\w-]+)*", ""),
-    'addresses without a tag, such as "specs@example.org", in a list or with commas between',
-)
-_REPO = worded('a GitHub repository, "owner/name"', github.repository)
-_BRANCH = worded("a branch name that git takes", github.branch)
 _POSTGRES = r"postgres(?:ql)?://\S+"
 
 
@@ -82,12 +71,6 @@ def _read_storage(value: object) -> str:
     if host not in ("", "localhost") or not path or "\0" in unquote(path):
         raise UnfitError
     return f"file:/{path}" if rest.startswith("//") else f"file:{path}"
-
-
-class Table(BaseModel):
-    """A table of the configuration; frozen, and closed to keys it doesn't know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Database(Table):
@@ -123,71 +106,13 @@ class Storage(Table):
         return Path(unquote(self.url.removeprefix("file:")))
 
 
-class Smtp(Table):
-    """How mail comes in by SMTP, and the limits that keep one peer from taking the door."""
-
-    listen: Annotated[tuple[Listen, ...] | None, LISTENS] = Field(
-        default=None,
-        description="Where to listen, one address or a list; left out, 127.0.0.1:8025 or the next free port.",
-    )
-    hostname: Annotated[str, _HOSTNAME] = Field(
-        default_factory=socket.gethostname,
-        description="The name in the greeting.",
-        json_schema_extra={"left_out": "this machine's name"},
-    )
-    recipients: Annotated[tuple[str, ...], _RECIPIENTS] = Field(
-        default=(),
-        description="Our addresses; each also takes any `+tag`. None: every address is ours.",
-    )
-    max_size: Annotated[int, size(KIB, GIB)] = Field(
-        default=25 * MIB, description="The largest mail that is taken; announced by SIZE (RFC 1870)."
-    )
-    tls_cert: Annotated[Path | None, READABLE] = Field(
-        default=None, description="The certificate chain in PEM; with `tls_key` it turns STARTTLS on."
-    )
-    tls_key: Annotated[Path | None, READABLE] = Field(
-        default=None, description="The certificate's private key in PEM."
-    )
-    connections: Annotated[int, count(1, 100_000)] = Field(
-        default=1000, description="Sessions at a time, over all listeners."
-    )
-    connections_per_peer: Annotated[int, count(1, 100_000)] = Field(
-        default=50, description="Sessions at a time from one address; loopback is exempt."
-    )
-    session_timeout: Annotated[float, duration(1, 86_400)] = Field(
-        default=600.0, description="The longest a session may last; a mail under way is finished first."
-    )
-    command_timeout: Annotated[float, duration(1, 3600)] = Field(
-        default=300.0, description="The longest wait for the next command (RFC 5321, section 4.5.3.2.7)."
-    )
-    data_timeout: Annotated[float, duration(1, 3600)] = Field(
-        default=600.0, description="The longest the transfer of one mail may take."
-    )
-    recipients_per_mail: Annotated[int, count(1, 10_000)] = Field(
-        default=100, description="Recipients of one mail (RFC 5321 asks for 100 at least)."
-    )
-    line_length: Annotated[int, size(1000, MIB)] = Field(
-        default=64 * KIB,
-        description="The longest line of a mail; 3 % of real mail exceeds the standard's 998.",
-    )
-    errors: Annotated[int, count(1, 1000)] = Field(
-        default=20, description="Bad commands after which a session is closed."
-    )
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Smtp:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key are given together, or neither")
-        return self
-
-
 class Routing(Table):
     """Where work goes that a mail names no repository for."""
 
-    repo: Annotated[str | None, _REPO] = Field(
+    repo: Annotated[str | None, REPO] = Field(
         default=None, description="The repository of a specification that names none."
     )
-    branch: Annotated[str, _BRANCH] = Field(
+    branch: Annotated[str, BRANCH] = Field(
         default="main", description="The branch of a specification that names none."
     )
 
@@ -277,6 +202,8 @@ class Settings(Table):
     database: Database = Database()
     storage: Storage = Field(default=Storage(), validate_default=True)
     smtp: Smtp = Field(default_factory=Smtp)
+    senders: dict[Annotated[str, RULE], Sender] = Field(default_factory=dict)
+    dns: Dns = Dns()
     routing: Routing = Routing()
     planning: Planning = Planning()
     log: Log = Log()
@@ -298,35 +225,57 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     """
     given = gather(path, environ)
     try:
-        return Settings.model_validate({"state_dir": _state_dir(environ)} | given.tree)
+        settings = Settings.model_validate({"state_dir": _state_dir(environ)} | given.tree)
     except ValidationError as error:
-        lines = complaints(error, given, {key: kind for key, _, kind in _fields(Settings)})
-    raise SettingsError("\n".join(lines))  # outside the handler, whose error holds the secrets
+        wrong = complaints(error, given, {key: kind for key, _, kind in _fields(Settings)})
+    else:
+        wrong = lines(disagreements(settings), given)
+        if not wrong:
+            return settings
+    raise SettingsError("\n".join(wrong))  # outside the handler, whose error holds the secrets
 
 
 def describe(settings: BaseModel) -> dict[str, Any]:
     """The settings in effect, nested as in TOML, in the operator's units and without passwords."""
     return {
-        name: describe(value) if isinstance(value, BaseModel) else _shown(_kind(field), value)
+        field.alias or name: _described(field, getattr(settings, name))
         for name, field in type(settings).model_fields.items()
-        for value in [getattr(settings, name)]
     }
 
 
 def table() -> list[tuple[str, str, str, str]]:
-    """Every key as ``(key, what is allowed, default, description)``, for the manual."""
+    """Every key as ``(key, what is allowed, default, description)``, for the manual.
+
+    Where the operator names a table, the key has ``NAME``.
+    """
     return [
         (".".join(key), kind.allowed, _default(field, kind), field.description or "")
         for key, field, kind in _fields(Settings)
     ]
 
 
+def _described(field: FieldInfo, value: object) -> object:
+    if isinstance(value, BaseModel):
+        return describe(value)
+    if isinstance(value, dict):
+        return {name: describe(each) for name, each in value.items()}
+    return _shown(_kind(field), value)
+
+
 def _fields(model: type[BaseModel], above: Key = ()) -> Iterator[tuple[Key, FieldInfo, Kind]]:
     for name, field in model.model_fields.items():
+        key = (*above, field.alias or name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _fields(field.annotation, (*above, name))
+            yield from _fields(field.annotation, key)
+        elif named := _tables(field):
+            yield from _fields(named, (*key, NAME))
         else:
-            yield (*above, name), field, _kind(field)
+            yield key, field, _kind(field)
+
+
+def _tables(field: FieldInfo) -> type[BaseModel] | None:
+    """What tables are whose names are the operator's, as in ``[senders.NAME]``."""
+    return get_args(field.annotation)[1] if get_origin(field.annotation) is dict else None
 
 
 def _kind(field: FieldInfo) -> Kind:
@@ -341,5 +290,7 @@ def _default(field: FieldInfo, kind: Kind) -> str:
     """The default as it is written in TOML; what depends on the machine in words."""
     if isinstance(field.json_schema_extra, dict):
         return str(field.json_schema_extra["left_out"])
+    if field.is_required():
+        return "required"
     shown = _shown(kind, field.get_default(call_default_factory=True))
     return "" if shown is None else json.dumps(shown)

@@ -104,11 +104,14 @@ def worded(allowed: str, read: Callable[[str], str]) -> Kind:
     return Kind(allowed, read_text)
 
 
-def several(item: Kind, allowed: str) -> Kind:
+def several(item: Kind, allowed: str, least: int = 0) -> Kind:
     """A list of ``item``; a text alone is one, or several with commas between (or a TOML array)."""
 
     def read(value: object) -> tuple[Any, ...]:
-        return tuple(_read_item(item, each) for each in _items(value))
+        items = _items(value)
+        if len(items) < least:
+            raise UnfitError(f"at least {least} is needed")
+        return tuple(_read_item(item, each) for each in items)
 
     return Kind(allowed, read, lambda values: [item.show(value) for value in values])
 
