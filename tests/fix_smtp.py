@@ -6,22 +6,28 @@ import asyncio
 import socket
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
-from daemon.mail import Addresses
+from daemon.mail import Addresses, Login
 from daemon.outcome import Outcome, Verdict
 from daemon.sources.limits import Limits
+from daemon.sources.listener import Listener
 from daemon.sources.smtp import SmtpServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    import ssl
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 
     from daemon.mail import Envelope
+    from daemon.sources.listener import Protocol
 
 PATIENCE = 5  # seconds a test waits for what should come at once
+
+ANYWHERE = Listener("smtp", ("127.0.0.1", 0))
 
 MAIL_ID = UUID("00000000-0000-5000-8000-00000000000a")
 SPEC_ID = UUID("00000000-0000-5000-8000-00000000000b")
@@ -52,11 +58,37 @@ class Taker:
         return self.outcome
 
 
+@dataclass
+class Logins:
+    """Knows ``passwords`` by name, and who was asked about; ``trouble`` is raised, ``gate`` waited for."""
+
+    passwords: Mapping[str, str] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    trouble: Exception | None = None
+    has_begun: threading.Event = field(default_factory=threading.Event)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, name: str, password: str) -> Login | None:
+        """Who this is."""
+        self.asked.append((name, password))
+        self.has_begun.set()
+        await self.gate.wait()
+        if self.trouble:
+            raise self.trouble
+        return Login(name, (f"{name}@example.org",)) if self.passwords.get(name) == password else None
+
+
 class Wire:
     """A client that says exactly what it is told to."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, timeout=PATIENCE)
+    def __init__(self, address: tuple[str, int] | Path, source: str | None = None) -> None:
+        if isinstance(address, Path):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(PATIENCE)
+            self.socket.connect(str(address))
+        else:
+            mine = (source, 0) if source else None
+            self.socket = socket.create_connection(address, timeout=PATIENCE, source_address=mine)
         self.file = self.socket.makefile("rb")
 
     def say(self, *lines: str) -> None:
@@ -83,6 +115,18 @@ class Wire:
         self.say(line)
         return self.reply()
 
+    def secure(self, trusting: ssl.SSLContext) -> Wire:
+        """Past STARTTLS and the handshake."""
+        assert self.ask("STARTTLS").startswith("220 2.0.0 ")
+        return self.shake_hands(trusting)
+
+    def shake_hands(self, trusting: ssl.SSLContext) -> Wire:
+        """Past the handshake."""
+        self.file.close()
+        self.socket = trusting.wrap_socket(self.socket, server_hostname="localhost")
+        self.file = self.socket.makefile("rb")
+        return self
+
     def is_closed(self) -> bool:
         """Whether the server has gone, with or without a word."""
         try:
@@ -90,14 +134,14 @@ class Wire:
         except ConnectionResetError:
             return True
 
-    def greet(self) -> Wire:
-        """Past the greeting and EHLO."""
+    def greet(self, verb: str = "EHLO") -> Wire:
+        """Past the greeting and EHLO, or LHLO."""
         assert self.reply().startswith("220 ")
-        return self.greet_again()
+        return self.greet_again(verb)
 
-    def greet_again(self) -> Wire:
-        """Past EHLO."""
-        assert self.ask("EHLO client.test").startswith("250 ")
+    def greet_again(self, verb: str = "EHLO") -> Wire:
+        """Past EHLO, or LHLO."""
+        assert self.ask(f"{verb} client.test").startswith("250 ")
         return self
 
     def to_data(self) -> Wire:
@@ -119,13 +163,19 @@ class Running:
     loop: asyncio.AbstractEventLoop
     server: SmtpServer
     taker: Taker
-    address: tuple[str, int]
+    address: Any  # (host, port), or the path of a UNIX socket
     clients: list[Wire] = field(default_factory=list)
+    logins: Logins = field(default_factory=Logins)
 
-    def connect(self) -> Wire:
-        """A new connection, closed when the test ends."""
-        self.clients.append(Wire(self.address))
+    def connect(self, source: str | None = None) -> Wire:
+        """A new connection, closed when the test ends; from the address ``source`` if it matters."""
+        self.clients.append(Wire(self.address, source))
         return self.clients[-1]
+
+    def listen(self, where: socket.socket | tuple[str, int] | Path, protocol: Protocol = "smtp") -> Any:
+        """Listen at one more place; its address."""
+        (listener,) = self.do(self.server.start([Listener(protocol, where)]))
+        return listener.where
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run ``work`` in the server's loop to its end."""
@@ -151,23 +201,36 @@ class Running:
 
 @pytest.fixture
 def smtp_source() -> Iterator[Callable[..., Running]]:
-    """Start SMTP sources: ``smtp_source(recipients=…, tls=…, shut=…, **limits)``."""
+    """Start sources: ``smtp_source(recipients=…, tls=…, passwords=…, listener=…, shut=…, **limits)``."""
     started: list[Running] = []
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)  # a hung loop fails the test, and no more
     thread.start()
 
     def start(
-        *, recipients: Iterable[str] = (), tls: Any = None, shut: bool = False, **limits: Any
+        *,
+        recipients: Iterable[str] = (),
+        tls: ssl.SSLContext | None = None,
+        passwords: Mapping[str, str] | None = None,
+        listener: Listener = ANYWHERE,
+        shut: bool = False,
+        **limits: Any,
     ) -> Running:
-        taker = Taker()
+        taker, logins = Taker(), Logins(passwords or {})
+        logins.gate.set()
         if not shut:
             taker.gate.set()
-        ours = Addresses.of(recipients)
-        server = SmtpServer(taker, hostname="mx.test", recipients=ours, limits=Limits(**limits), tls=tls)
-        running = Running(loop, server, taker, ("", 0))
+        server = SmtpServer(
+            taker,
+            hostname="mx.test",
+            recipients=Addresses.of(recipients),
+            limits=Limits(**limits),
+            tls=tls,
+            login=logins if passwords else None,
+        )
+        running = Running(loop, server, taker, None, logins=logins)
         started.append(running)
-        (running.address,) = running.do(server.start([("127.0.0.1", 0)]))
+        running.address = running.listen(listener.where, listener.protocol)
         return running
 
     yield start

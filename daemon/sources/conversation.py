@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Never
 
 import structlog
 
 from daemon.log import Event
 from daemon.mail import Envelope
 from daemon.sources.answers import answer
+from daemon.sources.auth import plain
 from daemon.sources.door import Share
 from daemon.sources.path import recipient, sender
 from daemon.sources.refusal import Goodbye, Refusal
 from daemon.sources.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from daemon.mail import Login
+    from daemon.sources.desk import Desk
+    from daemon.sources.door import Door
 
 _log = structlog.get_logger()
 
 #: Commands that exist elsewhere: 502 says "not here", 500 would say "never heard of" (RFC 5321 4.2.4).
-_NOT_HERE: Final = {"AUTH", "BDAT", "ETRN", "EXPN", "HELP", "SAML", "SEND", "SOML", "TURN"}
+_NOT_HERE: Final = {"BDAT", "ETRN", "EXPN", "HELP", "SAML", "SEND", "SOML", "TURN"}
+
+#: Wrong guesses of a name and password after which a session ends.
+_GUESSES: Final = 3
 
 
 class Conversation(Wire):
@@ -34,12 +42,22 @@ class Conversation(Wire):
     header would.
     """
 
-    _errors = 0
+    _SOURCE: ClassVar = "smtp"
+    _BANNER: ClassVar = "ESMTP"
+
+    def __init__(self, door: Door, desk: Desk | None) -> None:
+        super().__init__(door)
+        self._desk = desk
+        self._login: Login | None = None  # for the rest of the session: RSET and EHLO leave it (RFC 4954 4)
+        self._errors = self._guesses = 0
+        self._owed = 1  # how often the reply to the command at hand has to be said
 
     async def _handle_client(self) -> None:
         """Aiosmtpd runs this once per connection, and cancels it when the connection is lost."""
         try:
-            await self._say(f"220 {self.hostname} ESMTP specpost")
+            if self._is_early():
+                return await self._refuse(Goodbye("554 5.5.1 wait for the greeting"))
+            await self._say(f"220 {self.hostname} {self._BANNER} specpost")
             while self.transport is not None and not self.transport.is_closing():
                 await self._turn()
         except EOFError:  # it has said all it wanted to, but may still be reading
@@ -49,6 +67,7 @@ class Conversation(Wire):
 
     async def _turn(self) -> None:
         """One command and its reply."""
+        self._owed = 1
         try:
             await self._obey(await self._command())
             if self._is_more_here:
@@ -58,11 +77,11 @@ class Conversation(Wire):
         except (OSError, EOFError):
             raise
         except Exception as error:  # noqa: BLE001 - the one broad except of this edge
-            await self.push(await self.handle_exception(error))
+            await self._reply(await self.handle_exception(error))
 
     async def _obey(self, line: str) -> None:
         verb, _, argument = line.partition(" ")
-        command = _COMMANDS.get(verb.upper())
+        command = self._VERBS.get(verb.upper())
         if command is None:
             known = verb.upper() in _NOT_HERE
             raise Refusal("502 5.5.1 command not implemented" if known else "500 5.5.1 no such command")
@@ -70,12 +89,16 @@ class Conversation(Wire):
 
     async def _refuse(self, refusal: Refusal) -> None:
         self._errors += refusal.reply.startswith("5")
-        await self.push(refusal.reply)
+        await self._reply(refusal.reply)
         if isinstance(refusal, Goodbye):
             _log.warning(Event.SMTP_TROUBLE, peer=self._peer, reply=refusal.reply)
             self.close()
         elif self._errors >= self._limits.errors:
             self._farewell = "421 4.7.0 too many errors"
+
+    async def _reply(self, reply: str) -> None:
+        for _ in range(self._owed):
+            await self.push(reply)
 
     async def handle_exception(self, error: Exception) -> str:
         """A bug of ours is never the sender's fault, and its text none of their business."""
@@ -87,11 +110,11 @@ class Conversation(Wire):
         await self._say(f"250 {self.hostname}")
 
     async def _ehlo(self, hostname: str) -> None:
-        """STARTTLS is offered when there is a certificate, until it is in use."""
+        """STARTTLS is offered when there is a certificate, until it is in use; AUTH from then on."""
         self._greeted(hostname)
         words = [self.hostname, f"SIZE {self._limits.max_size}", "8BITMIME", "SMTPUTF8", "PIPELINING"]
-        if self._door.tls is not None and self.session.ssl is None:
-            words.append("STARTTLS")
+        words += ["STARTTLS"] * (self._may_start_tls and self.session.ssl is None)
+        words += ["AUTH PLAIN"] * self._may_log_in
         self._write(*(f"250-{word}" for word in words))
         await self._say("250 ENHANCEDSTATUSCODES")
 
@@ -100,22 +123,65 @@ class Conversation(Wire):
         _need(hostname, "501 5.5.4 say who you are")
         self._forget()
         self.session.host_name = hostname
+        self._progress()
 
     async def _starttls(self, argument: str) -> None:
-        _need(self._door.tls, "502 5.5.1 command not implemented")
+        _need(self._may_start_tls, "502 5.5.1 command not implemented")
         _need(self.session.ssl is None, "503 5.5.1 TLS is in use already")
         _need(not argument, "501 5.5.4 syntax: STARTTLS")
         await self._start_tls()
+        self._progress()
+
+    @property
+    def _may_start_tls(self) -> bool:
+        return self._door.tls is not None
+
+    @property
+    def _may_log_in(self) -> bool:
+        """A password is never asked for in clear."""
+        return self._desk is not None and self.session.ssl is not None
+
+    async def _auth(self, argument: str) -> None:
+        """AUTH PLAIN (RFC 4954), its response given along or after a 334."""
+        if self._desk is None:
+            raise Refusal("502 5.5.1 command not implemented")
+        _need(self._may_log_in, "538 5.7.11 encryption required: STARTTLS first")
+        _need(self.session.host_name, "503 5.5.1 first say who you are")
+        _need(self._login is None, "503 5.5.1 you are logged in already")
+        _need(self.envelope.mail_from is None, "503 5.5.1 not within a mail")
+        mechanism, _, response = argument.partition(" ")
+        _need(mechanism, "501 5.5.4 syntax: AUTH PLAIN [response]")
+        _need(mechanism.upper() == "PLAIN", "504 5.5.4 PLAIN is all there is")
+        said = plain(response.strip(" ") or await self._challenged())
+        self._login = await self._desk.login(self._peer, said)
+        if self._login is None:
+            self._guessed_wrong()
+        self._progress()
+        await self.push("235 2.7.0 welcome")
+
+    async def _challenged(self) -> str:
+        """The line that answers an empty challenge; a lone ``*`` takes AUTH back."""
+        await self._say("334 ")
+        response = await self._command()
+        _need(response != "*", "501 5.7.0 AUTH taken back")
+        return response
+
+    def _guessed_wrong(self) -> Never:
+        self._guesses += 1
+        if self._guesses >= _GUESSES:
+            self._farewell = self._farewell or "421 4.7.0 too many wrong passwords"
+        raise Refusal("535 5.7.8 name or password is wrong")
 
     async def _mail(self, argument: str) -> None:
-        """MAIL with SIZE (RFC 1870), BODY (RFC 6152) and SMTPUTF8 (RFC 6531)."""
-        _need(self.session.host_name, "503 5.5.1 EHLO or HELO first")
+        """MAIL with SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531) and AUTH (RFC 4954 5)."""
+        _need(self.session.host_name, "503 5.5.1 first say who you are")
         _need(self.envelope.mail_from is None, "503 5.5.1 one MAIL at a time")
-        said = sender(argument)
+        said = sender(argument, takes_auth=self._may_log_in)
         most = self._limits.max_size
         _need(said.size <= most, f"552 5.3.4 a message may have {most} octets")
         self._need_room(said.size)
         self.envelope.mail_from, self.envelope.smtp_utf8 = said.address, said.smtputf8
+        self._progress()
         await self.push("250 2.1.0 sender ok")
 
     async def _rcpt(self, argument: str) -> None:
@@ -125,6 +191,7 @@ class Conversation(Wire):
         is_full = len(self.envelope.rcpt_tos) >= self._limits.recipients_per_mail
         _need(not is_full, "452 4.5.3 too many recipients")
         self.envelope.rcpt_tos.append(to)
+        self._progress()
         await self.push("250 2.1.5 recipient ok")
 
     async def _data(self, argument: str) -> None:
@@ -136,10 +203,16 @@ class Conversation(Wire):
         _need(not argument, "501 5.5.4 syntax: DATA")
         _need(self.envelope.rcpt_tos, "503 5.5.1 RCPT first")
         self._need_room(1)
+        self._owed = self._answers
         try:
-            await self.push(await self._deliver())
+            await self._reply(await self._deliver())
         finally:
             self._forget()
+
+    @property
+    def _answers(self) -> int:
+        """How many answers a message gets."""
+        return 1
 
     async def _deliver(self) -> str:
         """Receive a message, have it taken, and say what became of it."""
@@ -154,11 +227,12 @@ class Conversation(Wire):
     def _enveloped(self, raw: bytes) -> Envelope:
         return Envelope(
             raw=raw,
-            source="smtp",
+            source=self._SOURCE,
             peer=self._peer,
             mail_from=self.envelope.mail_from or None,
             rcpt_to=tuple(self.envelope.rcpt_tos),
             received_at=datetime.now(UTC),
+            login=self._login,
         )
 
     def _need_room(self, size: int) -> None:
@@ -183,19 +257,19 @@ class Conversation(Wire):
         await self.push("221 2.0.0 bye")
         self.close()
 
-
-_COMMANDS: Final[dict[str, Callable[[Conversation, str], Awaitable[None]]]] = {
-    "HELO": Conversation._helo,  # noqa: SLF001 - this table is the class's own
-    "EHLO": Conversation._ehlo,  # noqa: SLF001
-    "STARTTLS": Conversation._starttls,  # noqa: SLF001
-    "MAIL": Conversation._mail,  # noqa: SLF001
-    "RCPT": Conversation._rcpt,  # noqa: SLF001
-    "DATA": Conversation._data,  # noqa: SLF001
-    "RSET": Conversation._rset,  # noqa: SLF001
-    "NOOP": Conversation._noop,  # noqa: SLF001
-    "VRFY": Conversation._vrfy,  # noqa: SLF001
-    "QUIT": Conversation._quit,  # noqa: SLF001
-}
+    _VERBS: ClassVar[Mapping[str, Callable[[Any, str], Awaitable[None]]]] = {
+        "HELO": _helo,
+        "EHLO": _ehlo,
+        "STARTTLS": _starttls,
+        "AUTH": _auth,
+        "MAIL": _mail,
+        "RCPT": _rcpt,
+        "DATA": _data,
+        "RSET": _rset,
+        "NOOP": _noop,
+        "VRFY": _vrfy,
+        "QUIT": _quit,
+    }
 
 
 def _need(condition: object, reply: str) -> None:

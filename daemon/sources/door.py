@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import structlog
 
 from daemon.log import Event
 from daemon.outcome import Outcome, Verdict
+from daemon.sources.guests import Room
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
+    from ipaddress import IPv4Network, IPv6Network
 
     from daemon.mail import Addresses, Envelope
+    from daemon.sources.guests import Guest
     from daemon.sources.limits import Limits
 
     #: What becomes of a mail. It raises for our own trouble only, never for a mail's sake.
@@ -24,27 +27,29 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-
-class Guest(Protocol):
-    """A conversation, as the door sees it."""
-
-    def leave(self, reply: str) -> None:
-        """End with ``reply`` as soon as no message is under way."""
-
-    def abort(self) -> None:
-        """End at once."""
+_ALL_FULL = "421 4.3.2 too many connections: please try again later"
+_PEER_FULL = "421 4.7.0 too many connections from your address"
 
 
 class Door:
-    """What all conversations of one service share."""
+    """What all conversations of one service share.
 
-    def __init__(
+    When it is full, the guest that is longest without progress gives its
+    place to the newcomer: whoever holds places without mailing loses them to
+    whoever mails, and nobody is turned away while somebody idles. The same
+    holds within what one peer may have, but ``relays`` and this machine may
+    have as much as there is.
+    """
+
+    def __init__(  # noqa: PLR0913 - what all conversations share has to come from somewhere
         self,
         take: Take,
         hostname: str,
         recipients: Addresses,
         limits: Limits,
         tls: ssl.SSLContext | None,
+        *,
+        relays: tuple[IPv4Network | IPv6Network, ...] = (),
     ) -> None:
         self.hostname = hostname
         self.recipients = recipients
@@ -54,31 +59,47 @@ class Door:
         # Room for two at least, else a mail of the announced size could never come in.
         self._room = max(limits.bytes_in_flight, 2 * limits.max_size)
         self._take = take
-        self._guests: dict[Guest, str | None] = {}
-        self._neighbours: Counter[str | None] = Counter()
+        self._relays = relays
+        self._all = Room(limits.connections, _ALL_FULL)
+        # Weak, else every address that ever came stays here: a room lasts as long as somebody is in it.
+        self._neighbours: WeakValueDictionary[str, Room] = WeakValueDictionary()
+        self._guests: dict[Guest, tuple[Room, ...]] = {}
         self._takes: set[asyncio.Task[Outcome]] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
 
     def enter(self, guest: Guest, host: str) -> str | None:
-        """Let ``guest`` in, or say with which reply it is turned away."""
-        place = _neighbourhood(host)
-        if len(self._guests) >= self.limits.connections:
-            return "421 4.3.2 too many connections: please try again later"
-        if place and self._neighbours[place] >= self.limits.connections_per_peer:
-            return "421 4.7.0 too many connections from your address"
-        self._guests[guest] = place
-        self._neighbours[place] += 1
+        """Let ``guest`` in, or say with which reply it is turned away: everybody inside waits for us."""
+        rooms = self._rooms(host)
+        for room in rooms:
+            if room.is_full and not self._make_way(room):
+                return room.full
+        self._guests[guest] = rooms
+        for room in rooms:
+            room.enter(guest)
         self._quiet.clear()
         return None
 
     def left(self, guest: Guest) -> None:
-        """Forget ``guest``; its place is free."""
-        place = self._guests.pop(guest)
-        self._neighbours[place] -= 1
-        if not self._neighbours[place]:
-            del self._neighbours[place]  # else every address that ever came stays here
+        """Forget ``guest``; its place is free. Who had to give way is forgotten already."""
+        for room in self._guests.pop(guest, ()):
+            room.left(guest)
         self._hush()
+
+    def got_on(self, guest: Guest) -> None:
+        """Know that ``guest`` made progress, or has its answer: it is the last to give way."""
+        for room in self._guests.get(guest, ()):
+            room.to_the_end(guest)
+
+    def owes(self, guest: Guest) -> None:
+        """Know that ``guest`` waits for us: it keeps its place until it has its answer."""
+        for room in self._guests.get(guest, ()):
+            room.out_of_line(guest)
+
+    def is_done_with(self, guest: Guest) -> None:
+        """Know that ``guest`` was told our last word: it is the first to give way."""
+        for room in self._guests.get(guest, ()):
+            room.to_the_front(guest)
 
     def is_crowded(self, size: int) -> bool:
         """Whether a message of ``size`` octets more is too much for now."""
@@ -105,6 +126,29 @@ class Door:
         except TimeoutError:
             for guest in list(self._guests):
                 guest.abort()
+
+    def _rooms(self, host: str) -> tuple[Room, ...]:
+        """The rooms in which a guest from ``host`` counts, the smaller first."""
+        if self._is_exempt(host):
+            return (self._all,)
+        neighbours = Room(self.limits.connections_per_peer, _PEER_FULL)
+        return (self._neighbours.setdefault(neighbourhood(host), neighbours), self._all)
+
+    def _make_way(self, room: Room) -> bool:
+        """Free a place; its descriptor is closed before the loop accepts much more."""
+        guest = room.first()
+        if guest is None:
+            return False
+        self.left(guest)
+        guest.give_way(room.full)
+        return True
+
+    def _is_exempt(self, host: str) -> bool:
+        """Whether there is no cap for ``host`` alone: this machine, and mail servers we were told of."""
+        if host == "unix":
+            return True
+        address = ip_address(host)
+        return address.is_loopback or any(address in relay for relay in self._relays)
 
     async def _taken(self, envelope: Envelope, share: Share) -> Outcome:
         try:
@@ -141,14 +185,7 @@ class Share:
         self._size = 0
 
 
-def _neighbourhood(host: str) -> str | None:
-    """Whom a cap per peer counts together; None for this machine, which is exempt.
-
-    An IPv6 customer has a /64 of addresses, so that counts as one peer.
-    """
-    if host == "unix":
-        return None
+def neighbourhood(host: str) -> str:
+    """Whom a cap per peer counts together: an IPv6 customer has a /64 of addresses."""
     address = ip_address(host)
-    if address.is_loopback:
-        return None
     return host if address.version == 4 else str(ip_network((address.packed, 64), strict=False))  # noqa: PLR2004

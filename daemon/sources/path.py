@@ -32,9 +32,15 @@ class Sender:
     smtputf8: bool
 
 
-def sender(argument: str | None) -> Sender:
-    """Read the argument of MAIL, or refuse it: 501, 553 or 555 by what is wrong."""
+def sender(argument: str | None, *, takes_auth: bool = False) -> Sender:
+    """Read the argument of MAIL, or refuse it: 501, 553 or 555 by what is wrong.
+
+    AUTH, where it is taken, says whom the peer believes to have submitted
+    the mail (RFC 4954 5). Nobody here believes it, so it is left at that.
+    """
     path, parameters = _taken_apart(argument, "FROM:")
+    if takes_auth and parameters.pop("AUTH", "<>") is None:
+        raise Refusal("501 5.5.4 malformed parameter of MAIL")
     size, body = parameters.pop("SIZE", "0") or "", parameters.pop("BODY", "7BIT") or ""
     smtputf8 = "SMTPUTF8" in parameters
     if not _SIZE.fullmatch(size) or body.upper() not in _BODIES or parameters.pop("SMTPUTF8", None):

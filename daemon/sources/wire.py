@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import select
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Never, cast
 
@@ -51,6 +52,10 @@ class Wire(SMTP):
         self._peer = ""
         self._inside = False
         self._idle = False
+        self._owes = False
+        self._furthest = 0  # how far the session got on the way to its next mail
+        self._junk = 0  # commands since the last message that got it no further
+        self._bulk = 0  # octets of a message since they last counted as progress
         self._farewell: str | None = None
         self._cut_off: asyncio.TimerHandle | None = None
         self._incoming: Dotted | None = None
@@ -60,6 +65,8 @@ class Wire(SMTP):
         """Begin, or begin anew inside TLS; whom the door turns away hears why and is gone."""
         if not self._inside and not self._come_in(cast("asyncio.Transport", transport)):
             return
+        # The library's default for TLS is half a MiB, times a thousand peers that never read.
+        cast("asyncio.Transport", transport).set_write_buffer_limits(high=self._limits.unread)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -77,10 +84,11 @@ class Wire(SMTP):
         if self._incoming is None:
             super().data_received(data)
             return
+        self._count_bulk(len(data))
         rest = self._incoming.feed(data)
         if rest is not None or self._incoming.is_flood:
             self._incoming = None
-            self._wake()
+            self._message_has_come()
             super().data_received(rest or b"")
 
     def eof_received(self) -> bool:
@@ -102,6 +110,7 @@ class Wire(SMTP):
     def close(self) -> None:
         """Go when the peer has read our last reply, or has had its time to."""
         if self.transport is not None and not self.transport.is_closing():
+            self._door.is_done_with(self)
             self.transport.close()
             self._cut_off = self.loop.call_later(self._limits.linger, self.abort)
 
@@ -109,6 +118,66 @@ class Wire(SMTP):
         """Go at once, whatever is unread."""
         if self.transport is not None:
             self.transport.abort()
+
+    def give_way(self, reply: str) -> None:
+        """Go at once, for somebody who gets on; what of ``reply`` can't be sent now is never heard.
+
+        To wait for a peer that reads nothing would hold a descriptor that the
+        newcomer needs. Within a TLS handshake a reply would be noise.
+        """
+        _log.warning(Event.SMTP_TROUBLE, peer=self._peer, reply=reply)
+        if self._writer.transport is self.transport:
+            self._write(reply)
+        self.abort()
+
+    def _is_early(self) -> bool:
+        """Whether the peer spoke, or hung up, before it was greeted; this takes no time.
+
+        Who does is a program that sends its lines whatever we say: a worm, or
+        a web page's form posted to our port; a mail server waits (RFC 5321
+        4.3.1). It would do the same again, so it is refused for good: 554, not
+        421. RFC 5321 3.1 would have us wait for its QUIT then; we close, as
+        Postfix's postscreen does, for who doesn't listen holds no place here.
+        """
+        if self._is_more_here or self._reader.at_eof():
+            return True
+        poll = select.poll()
+        poll.register(self._writer.get_extra_info("socket"), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _progress(self) -> None:
+        """Know that a command was accepted; a step towards a mail is one that goes further than before.
+
+        To begin again and again, as with EHLO, or MAIL and RSET, is none
+        until a message has come.
+        """
+        if self._owes or self._reached <= self._furthest:
+            return
+        self._furthest = self._reached
+        self._junk -= 1
+        self._door.got_on(self)
+
+    @property
+    def _reached(self) -> int:
+        """How far the session is on the way to a mail: TLS, greeting, sender, each recipient."""
+        inside = 2 * (self.session.ssl is not None)  # counts for the greeting that it takes away, too
+        is_sender_known = self.envelope.mail_from is not None
+        return inside + bool(self.session.host_name) + is_sender_known + len(self.envelope.rcpt_tos)
+
+    def _count_bulk(self, size: int) -> None:
+        """A message that comes at an honest rate is progress; an octet a second is none."""
+        self._bulk += size
+        if self._bulk >= self._limits.bulk:
+            self._bulk = 0
+            self._door.got_on(self)
+
+    def _message_has_come(self) -> None:
+        """From now on the peer waits for us; the reply it is then told ends that."""
+        self._owes = True
+        self._furthest = self._junk = self._bulk = 0
+        self._door.owes(self)
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
 
     def _timeout_cb(self) -> None:
         """The session's time is over; nothing sets aiosmtpd's one timer back but STARTTLS, once."""
@@ -121,6 +190,9 @@ class Wire(SMTP):
 
     async def _say(self, reply: str) -> None:
         self._write(reply)
+        if self._owes:
+            self._owes = False
+            self._door.got_on(self)
         async with asyncio.timeout(self._limits.command_timeout):
             await self._writer.drain()
 
@@ -142,6 +214,9 @@ class Wire(SMTP):
             raise Goodbye("500 5.5.2 line too long") from None
         finally:
             self._idle = False
+        self._junk += 1  # until it proves to be progress
+        if self._junk > self._limits.junk_commands:
+            raise Goodbye("421 4.7.0 too many commands without a mail")
         return _decoded(line)
 
     @property
@@ -169,10 +244,6 @@ class Wire(SMTP):
         """No mail is under way any more (RFC 5321 4.1.1.5)."""
         self.envelope = Transaction()
 
-    def _wake(self) -> None:
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
-
     async def _start_tls(self) -> None:
         """Change to TLS; what the peer said in clear behind its STARTTLS is dropped (RFC 3207 4.2)."""
         try:
@@ -197,7 +268,7 @@ class Wire(SMTP):
             return True
         _log.warning(Event.SMTP_TROUBLE, peer=host, reply=refusal)
         transport.write(f"{refusal}\r\n".encode("ascii"))
-        transport.close()
+        transport.abort()  # whoever can't be told at once is not waited for
         return False
 
 

@@ -194,7 +194,7 @@ def test_sockets_may_come_bound_and_of_any_family(
     bound = socket.socket(socket.AF_UNIX)
     bound.bind(str(tmp_path / "smtp"))
 
-    assert source.do(source.server.start([bound])) == [source.address, str(tmp_path / "smtp")]
+    assert source.listen(bound) == tmp_path / "smtp"
 
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(PATIENCE)
@@ -216,7 +216,7 @@ def test_an_ipv4_peer_of_an_ipv6_socket_is_called_by_its_own_address(
     both = socket.socket(socket.AF_INET6)
     both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     both.bind(("::ffff:127.0.0.1", 0))
-    source.address = ("127.0.0.1", source.do(source.server.start([both]))[-1][1])
+    source.address = ("127.0.0.1", source.listen(both)[1])
     source.connect().greet().to_data().ask(".")
     assert source.taker.taken[0].peer == "127.0.0.1"
 
@@ -225,4 +225,4 @@ def test_an_address_in_use_is_an_error_at_the_start(smtp_source: Callable[..., R
     """Whoever starts the source learns at once that an address is taken."""
     source = smtp_source()
     with pytest.raises(OSError, match="address already in use"):
-        source.do(source.server.start([source.address]))
+        source.listen(source.address)

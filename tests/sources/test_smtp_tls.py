@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import smtplib
-import ssl
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.fix_smtp import PATIENCE
-from tests.parts import need
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
-    from pathlib import Path
 
-    from tests.fix_smtp import Running, Wire
+    from tests.fix_smtp import Running
 
 LARGE = b"Subject: large\r\n\r\n" + (b"x" * 76 + b"\r\n") * 40_000
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost and its key, in one file."""
-    need(shutil.which("openssl"), "apt-get install openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    parts = [folder / "key.pem", folder / "cert.pem"]
-    subprocess.run(
-        [*made.split(), *names, "-keyout", parts[0], "-out", parts[1]], check=True, capture_output=True
-    )
-    path = folder / "both.pem"
-    path.write_text("".join(part.read_text() for part in parts))
-    return path
-
-
-@pytest.fixture
-def tls(certificate: Path) -> ssl.SSLContext:
-    """The server's side."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    return context
-
-
-@pytest.fixture
-def trusting(certificate: Path) -> ssl.SSLContext:
-    """The side of a client that trusts only this certificate."""
-    return ssl.create_default_context(cafile=certificate)
-
-
-def secured(client: Wire, trusting: ssl.SSLContext) -> Wire:
-    """``client`` after the handshake."""
-    client.file.close()
-    client.socket = trusting.wrap_socket(client.socket, server_hostname="localhost")
-    client.file = client.socket.makefile("rb")
-    return client
 
 
 def test_a_mail_goes_through_tls(
@@ -82,7 +40,7 @@ def test_commands_injected_before_tls_are_dropped(
     client = smtp_source(tls=tls).connect().greet()
     client.say("STARTTLS", "EHLO mallory.test", "MAIL FROM:<mallory@example.org>")
     assert client.hear().startswith("220 2.0.0 ")
-    secured(client, trusting)
+    client.shake_hands(trusting)
     assert client.ask("RSET").startswith("250 2.0.0 ")
     assert client.ask("MAIL FROM:<alice@example.org>").startswith("503 ")
     assert client.ask("EHLO client.test").startswith("250 ")
@@ -96,7 +54,7 @@ def test_a_transaction_does_not_survive_the_change_to_tls(
     client = smtp_source(tls=tls).connect().greet()
     client.ask("MAIL FROM:<mallory@example.org>")
     client.ask("STARTTLS")
-    secured(client, trusting).greet_again()
+    client.shake_hands(trusting).greet_again()
     assert client.ask("RCPT TO:<specs@example.net>").startswith("503 ")
     assert client.ask("STARTTLS").startswith("503 ")
 
@@ -110,6 +68,40 @@ def test_a_handshake_that_never_comes_is_not_waited_for(
     client.ask("STARTTLS")
     assert client.is_closed()
     source.settle()
+
+
+def test_a_handshake_under_way_gives_way(
+    smtp_source: Callable[..., Running], tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    """Half a handshake is no progress, and is cut off without a word of SMTP in it."""
+    source = smtp_source(tls=tls, connections=2)
+    half = source.connect().greet()
+    half.ask("STARTTLS")
+    half.send(b"\x16\x03\x01\x02\x00\x01")
+    inside = source.connect().greet()
+    inside.ask("STARTTLS")
+    inside.shake_hands(trusting).greet_again()
+
+    source.connect().greet()
+
+    assert half.is_closed()
+    assert inside.ask("NOOP").startswith("250 ")
+
+
+def test_a_session_in_tls_hears_why_it_gives_way(
+    smtp_source: Callable[..., Running], tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    """The last reply is inside TLS like those before, and its place is free without the peer's consent."""
+    source = smtp_source(tls=tls, connections=1, linger=600)
+    idle = source.connect().greet()
+    idle.ask("STARTTLS")
+    idle.shake_hands(trusting).greet_again()
+    (conversation,) = source.door._guests
+
+    source.connect().greet()
+
+    source.wait_for_the_end_of(conversation)
+    assert idle.hear().startswith("421 4.3.2 ")
 
 
 def test_a_handshake_of_nonsense_ends_the_connection(
@@ -134,7 +126,7 @@ def test_hanging_up_around_the_handshake_holds_no_place(
     client = source.connect().greet()
     client.ask("STARTTLS")
     if moment == "after":
-        secured(client, trusting)
+        client.shake_hands(trusting)
     client.close()
     source.settle()
 
@@ -147,7 +139,7 @@ def test_draining_reaches_into_tls(
     inside, outside = source.connect().greet(), source.connect().greet()
     outside.ask("STARTTLS")
     inside.ask("STARTTLS")
-    secured(inside, trusting).greet_again()
+    inside.shake_hands(trusting).greet_again()
 
     source.do(source.server.drain(0.2))
 
