@@ -19,20 +19,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daemon import memory
-from daemon.mail import Unreadable
-from daemon.reading import Reading, read
+from daemon.mail import Envelope, Unreadable
+from daemon.reading import Reading, Verification, read, verify
+from daemon.trust.findings import Dkim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.connection import Connection
 
-    from daemon.mail import Envelope
     from daemon.reading import Defaults
 
 #: Seconds a child may take to start and import what it needs.
 START_TIMEOUT = 60.0
 #: Files a child may have open: its pipes, the standard three, and what an import needs.
 CHILD_FILES = 64
+
+#: What a child is given to do, and what it makes of it.
+Work = Envelope | Verification
+Answer = Reading | Dkim | Unreadable
 
 # Started from a clean server process, so that no child inherits a connection, a lock or a listening socket.
 _processes = multiprocessing.get_context("forkserver")
@@ -85,8 +89,8 @@ class Child:
                 raise NotStarted(f"a reader could not be started: it {death}") from death
             self._ready = True
 
-    def read(self, envelopes: Sequence[Envelope], deadline: float) -> Iterator[Reading | Unreadable]:
-        """Read mails in their order, each within ``deadline`` seconds.
+    def read(self, works: Sequence[Work], deadline: float) -> Iterator[Answer]:
+        """Read or verify mails in their order, each within ``deadline`` seconds.
 
         Raises:
             ChildDied: while reading the mail after the last answer; the child is over.
@@ -95,12 +99,12 @@ class Child:
         self.wait_ready()
         self.due = time.monotonic() + deadline  # a child that takes nothing keeps its worker waiting here
         try:
-            self._pipe.send(envelopes)
+            self._pipe.send(works)
         except OSError as error:
             raise self._died("died") from error
-        for _ in envelopes:
+        for _ in works:
             answer = self._answer(deadline, "read")
-            if not isinstance(answer, (Reading, Unreadable)):
+            if not isinstance(answer, Answer):
                 raise self._died(str(answer))
             yield answer
 
@@ -154,14 +158,14 @@ def _serve(pipe: Connection, defaults: Defaults, limits: Limits) -> None:
 
 def _hand_over(pipe: Connection, defaults: Defaults, limits: Limits) -> None:
     """Read the mails of one hand-over; nothing of them is kept while waiting for the next."""
-    for envelope in pipe.recv():
-        _limit(len(envelope.raw), limits)
-        pipe.send(_answer(envelope, defaults))
+    for work in pipe.recv():
+        _limit(len(work.raw), limits)
+        pipe.send(_answer(work, defaults))
 
 
-def _answer(envelope: Envelope, defaults: Defaults) -> Reading | Unreadable | str:
+def _answer(work: Work, defaults: Defaults) -> Answer | str:
     try:
-        return read(envelope, defaults)
+        return verify(work) if isinstance(work, Verification) else read(work, defaults)
     except Unreadable as limit:
         return limit
     except Exception as error:  # noqa: BLE001 - whatever a hostile mail can provoke is a break

@@ -142,23 +142,26 @@ def send(
 
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--dns", is_flag=True, help="Look up what proves a mail's sender; else nothing is asked.")
 @_config
-def check(file: Path, config: Path | None) -> None:
+def check(file: Path, config: Path | None, *, dns: bool) -> None:
     """Say what would become of a file.
 
-    FILE is a specification or an .eml, or - for standard input. Needs no
-    database and no network, and changes nothing. The status is 0, or 1 when
-    there are problems.
+    FILE is a specification or an .eml, or - for standard input. Of a mail it
+    also says whether its sender may send it, and why not. Needs no database
+    and, but for --dns, no network, and changes nothing. The status is 0, or
+    1 when it would not be taken.
 
     \b
     Examples:
       specpost check spec.yaml
+      specpost check --dns mail.eml
       specpost check - < mail.eml
     """
     from daemon.commands import checking
 
     with _explained():
-        fine = checking.check(file, _settings(config))
+        fine = checking.check(file, _settings(config), dns=dns)
     sys.exit(not fine)
 
 
@@ -272,6 +275,65 @@ def db_url(config: Path | None) -> None:
 
     with _explained(), database.url(_settings(config), keep=True) as url:
         click.echo(url)
+
+
+@main.group()
+def login() -> None:
+    """Say who may log in to send mail.
+
+    A login is a name and a password for SMTP AUTH, which is offered under
+    TLS, and the From addresses that are theirs. A rule of [senders] whose
+    proof is smtp-auth takes their mail.
+
+    \b
+    Example:
+      specpost login add ana --from ana@example.com --file /etc/specpost/logins
+    """
+
+
+@login.command("add")
+@click.argument("name")
+@click.option(
+    "--from",
+    "addresses",
+    metavar="ADDR",
+    multiple=True,
+    required=True,
+    help="A From address that is theirs; may be given several times.",
+)
+@click.option("--file", type=OUT, help="The file of logins; default: the configuration's [smtp] logins_file.")
+@_config
+def login_add(name: str, addresses: tuple[str, ...], file: Path | None, config: Path | None) -> None:
+    """Add a login, or give it a new password.
+
+    The password is asked for twice; where there is no terminal it is one
+    line of standard input. The line of the same NAME is replaced, all others
+    stay as they are.
+
+    The daemon must be able to read the file, and nobody else. A new one in
+    /etc/specpost can be read by the group of that folder, specpost; anywhere
+    else only by you, until you chgrp it to the daemon's group and chmod 640.
+
+    \b
+    Examples:
+      specpost login add ana --from ana@example.com --file /etc/specpost/logins
+      pass mail/ci | specpost login add ci --from ci@example.com --from bot@example.com
+    """
+    from daemon.commands import admitting
+    from daemon.logins import LoginsError
+    from daemon.passwords import PasswordError
+
+    try:
+        admitting.add(file or _logins_file(config), name, addresses)
+    except (LoginsError, PasswordError) as error:
+        raise Fatal(str(error)) from None
+
+
+def _logins_file(config: Path | None) -> Path:
+    file = _settings(config).smtp.logins_file
+    if file is None:
+        raise Fatal("which file of logins? The configuration has no [smtp] logins_file; name one with --file")
+    return file
 
 
 def _settings(config: Path | None) -> Settings:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,23 +18,26 @@ from daemon.mail import Unreadable
 from daemon.outcome import Outcome, Verdict
 from daemon.readers import Broken
 from daemon.records import Judged, arrival_row, events_of, mail_row, spec_rows, sprint_rows
-from daemon.trust import Judgement, judge
+from daemon.trust import Judgement
 from db import arrivals, events, mails, parts, specs, sprints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from psycopg import Connection
     from psycopg_pool import ConnectionPool
 
     from daemon.mail import Envelope
+    from daemon.proving import Prover
+    from daemon.rates import Rates
     from daemon.readers import Readers
     from daemon.reading import Reading
     from daemon.storage import StoredObject
 
     Put = Callable[[Iterable[StoredObject]], None]
-    Known = Mapping[UUID, tuple[UUID, ...]]
+    #: By content id, as which mail it was accepted, and that one's specs.
+    Known = Mapping[UUID, tuple[UUID, tuple[UUID, ...]]]
 
 log = structlog.get_logger()
 
@@ -47,25 +53,41 @@ FULL = Outcome(
     full=True,
     reason=f"held mails are at a limit: {HELD_MAILS}, {HELD_BYTES >> 20} MiB, {HELD_A_PEER} a peer and day",
 )
+#: Why a mail of a sender that is over their rate comes again later.
+TOO_MANY = "its sender is over [smtp] sender_rate"
 #: Verdicts that are decided after "duplicate".
 MAY_REPEAT = (Verdict.REJECTED, Verdict.ACCEPTED)
 
 
-class Intake:
-    """Takes mails in, from any source: read side by side, committed in batches."""
+@dataclass(slots=True)
+class Walk:
+    """One mail on its way through the house, and how far it has come."""
 
-    def __init__(self, readers: Readers, put: Put, pool: ConnectionPool[Connection[Any]]) -> None:
-        self._readers, self._put, self._pool = readers, put, pool
+    envelope: Envelope
+    started: float
+    reading: Reading | None = None
+    judged: Judged | None = None
+
+
+class Intake:
+    """Takes mails in, from any source: read and judged side by side, committed in batches."""
+
+    def __init__(
+        self, readers: Readers, prover: Prover, put: Put, pool: ConnectionPool[Connection[Any]], rates: Rates
+    ) -> None:
+        self._readers, self._prover, self._put, self._pool = readers, prover, put, pool
+        self._rates = rates
         self._stored_by = math.inf  # when what is being stored must be (monotonic seconds)
         self._batches = Batches(self._commit)
 
     def take(self, envelope: Envelope) -> Future[Outcome]:
         """Take one mail in; the future never fails, and is done once the mail's fate is durable."""
-        started = time.monotonic()
+        walk = Walk(envelope, time.monotonic())
         outcome: Future[Outcome] = Future()
         outcome.set_running_or_notify_cancel()  # a caller that goes away must not cancel a commit
+        outcome.add_done_callback(lambda outcome: tell(walk, outcome.result()))
         reading = self._readers.read(envelope)
-        reading.add_done_callback(lambda reading: self._judge(envelope, reading, outcome, started))
+        reading.add_done_callback(lambda reading: self._judge(walk, reading, outcome))
         return outcome
 
     def close(self) -> None:
@@ -81,33 +103,53 @@ class Intake:
         """What keeps mails from being committed right now, in words."""
         return self._batches.trouble
 
-    def _judge(
-        self, envelope: Envelope, reading: Future[Reading], outcome: Future[Outcome], started: float
-    ) -> None:
-        """Let what was read join a batch.
+    def _judge(self, walk: Walk, reading: Future[Reading], outcome: Future[Outcome]) -> None:
+        """Let who sent it be judged, once it was read."""
+        with self._excused(outcome, "judge"):
+            if broke := reading.exception():
+                self._break(walk, broke, outcome)
+                return
+            walk.reading = reading.result()
+            judging = self._prover.judge(walk.envelope, walk.reading)
+            judging.add_done_callback(lambda judging: self._join(walk, judging, outcome))
+
+    def _join(self, walk: Walk, judging: Future[Judgement], outcome: Future[Outcome]) -> None:
+        """Let what was read and judged join a batch."""
+        with self._excused(outcome, "join"):
+            broke = judging.exception()
+            if broke or walk.reading is None:
+                self._break(walk, broke, outcome)
+                return
+            judgement = judging.result()
+            if judgement.later:
+                outcome.set_result(Outcome(Verdict.DEFERRED, reason=judgement.later))
+                return
+            walk.judged = judged(walk.envelope, walk.reading, judgement)
+            if walk.judged.verdict in MAY_REPEAT and not self._rates.take(walk.reading.mail.sender or ""):
+                outcome.set_result(Outcome(Verdict.DEFERRED, reason=TOO_MANY))
+                return
+            self._batches.add(walk.judged, outcome)
+
+    def _break(self, walk: Walk, broke: BaseException | None, outcome: Future[Outcome]) -> None:
+        """What becomes of a mail that couldn't be read, or not now."""
+        if isinstance(broke, (Unreadable, Broken)):
+            walk.judged = Judged(walk.envelope, Verdict.HELD, Judgement(), reason=str(broke))
+            self._batches.add(walk.judged, outcome)
+        else:
+            outcome.set_result(Outcome(Verdict.DEFERRED, reason=str(broke)))
+
+    @contextmanager
+    def _excused(self, outcome: Future[Outcome], where: str) -> Iterator[None]:
+        """Our own failure never leaves a mail without an outcome.
 
         A future keeps its callbacks, and an exception that is raised its
-        frames: so ``outcome`` gets hold of no future, and nothing is raised,
-        else a large mail stays in memory until cycles are collected.
+        frames: so no walk knows its outcome, and nothing is raised, else a
+        large mail stays in memory until cycles are collected.
         """
-        broke = reading.exception()
-        read = None if broke else reading.result()
-        outcome.add_done_callback(
-            lambda outcome: tell(envelope, read, outcome.result(), (time.monotonic() - started) * 1000)
-        )
-        if isinstance(broke, (Unreadable, Broken)):
-            held = Judged(envelope, Verdict.HELD, Judgement(), reason=str(broke))
-            self._batches.add(held, outcome)
-        elif read is None:
-            outcome.set_result(Outcome(Verdict.DEFERRED, reason=str(broke)))
-        else:
-            self._judge_read(envelope, read, outcome)
-
-    def _judge_read(self, envelope: Envelope, read: Reading, outcome: Future[Outcome]) -> None:
         try:
-            self._batches.add(judged(envelope, read), outcome)
+            yield
         except Exception as error:
-            log.exception(Event.INTERNAL_ERROR, where="judge")
+            log.exception(Event.INTERNAL_ERROR, where=where)
             outcome.set_result(Outcome(Verdict.DEFERRED, reason=f"{type(error).__name__}: {error}"))
 
     def _commit(self, batch: Sequence[Judged]) -> list[Outcome]:
@@ -129,20 +171,35 @@ class Intake:
             self._stored_by = math.inf
 
 
-def judged(envelope: Envelope, reading: Reading) -> Judged:
+def judged(envelope: Envelope, reading: Reading, judgement: Judgement) -> Judged:
     """Decide a mail's fate, but for what the database knows of it."""
-    judgement = judge(envelope, reading.mail)
+    decided = partial(Judged, envelope=envelope, judgement=judgement, mail=reading.mail)
     if judgement.ignored:
-        return Judged(envelope, Verdict.IGNORED, judgement, reading.mail, reason=judgement.ignored)
-    if reading.problems:
-        return Judged(envelope, Verdict.REJECTED, judgement, reading.mail, problems=reading.problems)
-    return Judged(envelope, Verdict.ACCEPTED, judgement, reading.mail, specs=reading.specs)
+        return decided(verdict=Verdict.IGNORED, reason=judgement.ignored)
+    if judgement.refused:
+        return decided(verdict=Verdict.REFUSED, reason=judgement.refused)
+    plan = reading.plan(judgement.rule)
+    if problems := plan.problems or judgement.problems():
+        return decided(verdict=Verdict.REJECTED, problems=problems)
+    return decided(verdict=Verdict.ACCEPTED, specs=plan.specs)
 
 
 def accepted_before(conn: Connection[Any], batch: Sequence[Judged]) -> Known:
-    """The mails of the batch that were accepted before, by content id, with their specs' ids."""
-    asked = {judged.content_id for judged in batch if judged.verdict in MAY_REPEAT}
-    return mails.accepted(conn, {content_id for content_id in asked if content_id})
+    """The mails of the batch that were accepted before, or as copies of one in it, by their content ids."""
+    asked = [(judged, judged.content_id) for judged in batch if judged.verdict in MAY_REPEAT]
+    found = mails.accepted(
+        conn,
+        {content_id for _, content_id in asked if content_id},
+        {judged.letter for judged, _ in asked if judged.letter},
+    )
+    known = {mail.id: (mail.id, tuple(mail.spec_ids)) for mail in found}
+    letters = {mail.letter: known[mail.id] for mail in found if mail.letter}
+    for judged, content_id in asked:
+        if judged.letter and content_id and content_id not in known:
+            first = letters.setdefault(judged.letter, (judged.id, judged.spec_ids))
+            if first[0] != content_id:
+                known[content_id] = first
+    return known
 
 
 def has_room(conn: Connection[Any], judged: Judged) -> bool:
@@ -181,16 +238,17 @@ def _repeats(judged: Judged, known: Known) -> bool:
 def _outcome(judged: Judged, known: Known, made: set[int]) -> Outcome:
     """What the source is told; ``made`` are the mails whose acceptance this transaction recorded."""
     if judged.content_id and _repeats(judged, known):
-        return Outcome(Verdict.DUPLICATE, judged.content_id, known[judged.content_id])
+        return Outcome(Verdict.DUPLICATE, *known[judged.content_id])
     if judged.verdict is Verdict.ACCEPTED and id(judged) not in made:
         return Outcome(Verdict.DUPLICATE, judged.id, judged.spec_ids)
     return Outcome(judged.verdict, judged.id, judged.spec_ids, judged.problems, judged.reason)
 
 
-def tell(envelope: Envelope, reading: Reading | None, outcome: Outcome, ms: float) -> None:
+def tell(walk: Walk, outcome: Outcome) -> None:
     """Log the phases that a mail brought about, then its one line."""
-    if reading and outcome.verdict is Verdict.ACCEPTED:
-        for spec in reading.specs:
+    mail, judged, envelope = walk.reading and walk.reading.mail, walk.judged, walk.envelope
+    if judged and outcome.verdict is Verdict.ACCEPTED:
+        for spec in judged.specs:
             sprint_labels = [sprint.label for sprint in spec.sprints]
             log.info(
                 Event.SPEC_RECEIVED,
@@ -198,12 +256,11 @@ def tell(envelope: Envelope, reading: Reading | None, outcome: Outcome, ms: floa
                 repo=spec.target.repo,
                 branch=spec.target.branch,
                 file=spec.document.name,
-                sender=reading.mail.sender,
+                sender=mail.sender if mail else None,
             )
             log.info(Event.PLANNING, spec=spec.id, planner="rules", sprints=sprint_labels)
     if outcome.verdict is Verdict.REJECTED:
         log.info(Event.FAILED, mail=outcome.mail_id, problems=[str(problem) for problem in outcome.problems])
-    mail = reading.mail if reading else None
     level = log.warning if outcome.verdict in (Verdict.HELD, Verdict.DEFERRED) else log.info
     level(
         Event.MAIL,
@@ -211,6 +268,8 @@ def tell(envelope: Envelope, reading: Reading | None, outcome: Outcome, ms: floa
         mail=outcome.mail_id,
         specs=outcome.spec_ids,
         sender=mail.sender if mail else None,
+        rule=judged.judgement.rule if judged else None,
+        evidence=judged.judgement.evidence if judged and outcome.verdict is not Verdict.HELD else None,
         subject=mail.subject if mail else None,
         message_id=mail.message_id if mail else None,
         source=envelope.source,
@@ -218,6 +277,6 @@ def tell(envelope: Envelope, reading: Reading | None, outcome: Outcome, ms: floa
         mail_from=envelope.mail_from,
         rcpt_to=envelope.rcpt_to,
         size=len(envelope.raw),
-        ms=round(ms, 1),
+        ms=round((time.monotonic() - walk.started) * 1000, 1),
         reason=outcome.reason or None,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from typing import NamedTuple
 
 from daemon.settings.listen import loopback
 from daemon.text import printable
@@ -66,7 +67,14 @@ def watchdog_interval() -> float | None:
     return int(limit) / 2_000_000
 
 
-def inherited_sockets() -> list[socket.socket]:
+class Inherited(NamedTuple):
+    """A socket that systemd opened; ``name`` is its ``FileDescriptorName=``, empty when there is none."""
+
+    name: str
+    socket: socket.socket
+
+
+def inherited_sockets() -> list[Inherited]:
     """The listening sockets that systemd opened for this very process, in the order of the unit.
 
     Their variables are unset, so that no child takes them for its own, and no
@@ -74,10 +82,12 @@ def inherited_sockets() -> list[socket.socket]:
     stream socket: the socket unit is wrong.
     """
     names = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
-    pid, count, _ = [os.environ.pop(name, "") for name in names]
+    pid, count, named = [os.environ.pop(name, "") for name in names]
     if pid != str(os.getpid()) or not count.isdecimal():
         return []
-    return [_listening(number) for number in range(_FIRST, _FIRST + int(count))]
+    sockets = [_listening(number) for number in range(_FIRST, _FIRST + int(count))]
+    given = named.split(":") + [""] * len(sockets)
+    return [Inherited(name, each) for name, each in zip(given, sockets, strict=False)]
 
 
 def is_loopback(sock: socket.socket) -> bool:

@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -18,8 +18,10 @@ from daemon.mail import Unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from daemon.child import Answer, Work
     from daemon.mail import Envelope
-    from daemon.reading import Defaults, Reading
+    from daemon.reading import Defaults, Reading, Verification
+    from daemon.trust.findings import Dkim
 
 log = structlog.get_logger()
 
@@ -70,23 +72,30 @@ class Readers:
 
     def read(self, envelope: Envelope) -> Future[Reading]:
         """Have ``envelope`` read; the future's exceptions are Unreadable, Broken and Busy."""
-        task = _Task(envelope)
-        self._fast.add([task])
-        return task.future
+        return self._do(envelope)
+
+    def verify(self, verification: Verification) -> Future[Dkim]:
+        """Have a mail's signatures verified; the future's exceptions are Broken and Busy."""
+        return self._do(verification)
 
     def stuck(self) -> list[str]:
         """The names of workers that are long past their own deadline."""
         return self._fast.stuck() + self._slow.stuck()
 
+    def _do(self, work: Work) -> Future[Any]:
+        task = _Task(work)
+        self._fast.add([task])
+        return task.future
+
     def _read_fast(self, child: Child, tasks: Sequence[_Task]) -> None:
         left = deque(tasks)
         try:
-            for answer in child.read([task.envelope for task in tasks], self._limits.deadline):
+            for answer in child.read([task.work for task in tasks], self._limits.deadline):
                 left.popleft().settle(answer)
         except ChildDied as death:
             culprit = left.popleft()
             self._fast.add(left, first=True)
-            log.info(Event.READER_BROKE, lane="fast", reason=str(death), size=len(culprit.envelope.raw))
+            log.info(Event.READER_BROKE, lane="fast", reason=str(death), size=len(culprit.work.raw))
             if self._slow.waiting() < self._limits.waiting:
                 self._slow.add([culprit])
             else:
@@ -95,7 +104,7 @@ class Readers:
     def _read_slow(self, child: Child, tasks: Sequence[_Task]) -> None:
         (task,) = tasks
         try:
-            (answer,) = child.read([task.envelope], self._limits.slow_deadline)
+            (answer,) = child.read([task.work], self._limits.slow_deadline)
         except ChildDied as death:
             task.broke += 1
             log.warning(Event.READER_BROKE, lane="slow", reason=str(death), attempt=task.broke)
@@ -109,11 +118,11 @@ class Readers:
 
 @dataclass(slots=True, eq=False)
 class _Task:
-    envelope: Envelope
-    future: Future[Reading] = field(default_factory=Future)
+    work: Work
+    future: Future[Any] = field(default_factory=Future)
     broke: int = 0
 
-    def settle(self, answer: Reading | Unreadable) -> None:
+    def settle(self, answer: Answer) -> None:
         if isinstance(answer, Unreadable):
             self.future.set_exception(answer)
         else:
@@ -208,7 +217,7 @@ class _Lane:
             room = HANDOVER_BYTES
             while self._tasks and len(taken) < share and (room > 0 or not taken):
                 taken.append(self._tasks.popleft())
-                room -= len(taken[-1].envelope.raw)
+                room -= len(taken[-1].work.raw)
             if self._tasks:
                 self._changed.notify()
             return taken

@@ -1,13 +1,13 @@
 """From bytes to planned specifications: everything that is done to hostile input, and only that.
 
-``read`` runs in a child process (``child.py``). What it returns is within
-every limit, and all its text can be stored and shown.
+``read`` and ``verify`` run in a child process (``child.py``). What they return
+is within every limit, and all its text can be stored and shown.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
@@ -16,24 +16,32 @@ from daemon.outcome import Problem
 from daemon.planning import rules
 from daemon.spec import documents, target
 from daemon.spec import read as read_document
+from daemon.spec.target import Hint
+from daemon.trust import evidence, signature
+from daemon.trust.findings import Found
+from daemon.trust.rules import Policy, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from daemon.mail import Addresses, Envelope, Mail
+    from daemon.names import Answers
     from daemon.planning import PlannedSprint
     from daemon.spec.documents import Document
     from daemon.spec.model import DefinitionOfDone, Spec
-    from daemon.spec.target import Hint, Target
+    from daemon.spec.target import Target
+    from daemon.trust.findings import Case, Dkim
+    from daemon.trust.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the configuration says where a mail doesn't: ``ours`` are our addresses."""
+    """What the configuration says where a mail doesn't, and who may send: ``ours`` are our addresses."""
 
     ours: Addresses
     target: Hint
     dod: DefinitionOfDone
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +67,55 @@ class PlannedSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a mail says: its specifications, or the problems for which none of them can be taken."""
+class Plan:
+    """What a mail comes to under one sender rule's defaults: its specifications, or the problems with them.
 
-    mail: Mail
+    ``rule`` is None when nobody is configured as a sender; ``sets`` is what
+    the mail sets otherwise than the defaults (trust.rules.SETTABLE).
+    """
+
+    rule: Rule | None = None
     specs: tuple[PlannedSpec, ...] = ()
     problems: tuple[Problem, ...] = ()
+    sets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a mail says, and what speaks for its being from its sender.
+
+    There is one plan for each rule that the sender has; none, and nothing
+    found, for somebody who has no rule: a stranger's documents are not read.
+    """
+
+    mail: Mail
+    plans: tuple[Plan, ...] = ()
+    found: Found = field(default_factory=Found)
+
+    def requests(self) -> tuple[Request, ...]:
+        """What the mail asks for, rule by rule."""
+        return tuple(
+            Request(plan.rule, frozenset(spec.target.repo for spec in plan.specs), plan.sets)
+            for plan in self.plans
+            if plan.rule
+        )
+
+    def plan(self, rule: str | None) -> Plan:
+        """The plan under the rule called ``rule``; the only one there is when nobody is configured."""
+        return next(plan for plan in self.plans if (plan.rule.name if plan.rule else None) == rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a child is given to verify who a mail is from, once the DNS has answered."""
+
+    case: Case
+    answers: Answers
+
+    @property
+    def raw(self) -> bytes:
+        """The message."""
+        return self.case.raw
 
 
 def spec_id(mail_id: UUID, place: str) -> UUID:
@@ -84,28 +135,65 @@ def read(envelope: Envelope, defaults: Defaults) -> Reading:
         Unreadable: it is beyond a limit within which it can be judged.
     """
     mail = parse(envelope, defaults.ours)
+    policy = defaults.policy
+    if not policy.rules:
+        return Reading(mail, tuple(_plans(mail, [None], defaults)))
+    theirs = policy.of(mail.sender)
+    if not theirs:
+        return Reading(mail)
+    found = evidence.find(envelope, mail, theirs, policy, defaults.ours)
+    return Reading(mail, tuple(_plans(mail, theirs, defaults)), found)
+
+
+def verify(verification: Verification) -> Dkim:
+    """Say what the signatures of a mail prove, by what the DNS has answered."""
+    return signature.verify(verification.case, verification.answers)
+
+
+def _plans(mail: Mail, senders: Sequence[Rule | None], defaults: Defaults) -> Iterator[Plan]:
+    """What the mail asks for under each rule; its documents are read once."""
     found = documents.find(mail)
     if isinstance(found, Problem):
-        return Reading(mail, problems=(found,))
-    specs: list[PlannedSpec] = []
-    problems: list[Problem] = []
-    for document in found:
-        spec = read_document(document)
-        planned = _planned(mail, document, spec, defaults) if not isinstance(spec, tuple) else spec
-        if isinstance(planned, PlannedSpec):
-            specs.append(planned)
-        else:
-            problems.extend(planned)
-    return Reading(mail, problems=tuple(problems)) if problems else Reading(mail, specs=tuple(specs))
+        yield from (Plan(rule, problems=(found,)) for rule in senders)
+        return
+    read = [(document, read_document(document)) for document in found]
+    unread = tuple(problem for _, problems in read if isinstance(problems, tuple) for problem in problems)
+    specs = [(document, spec) for document, spec in read if not isinstance(spec, tuple)]
+    for rule in senders:
+        yield _plan_under(rule, mail, specs, unread, defaults)
+
+
+def _plan_under(
+    rule: Rule | None,
+    mail: Mail,
+    specs: Sequence[tuple[Document, Spec]],
+    unread: tuple[Problem, ...],
+    defaults: Defaults,
+) -> Plan:
+    hints = (Hint(rule.repo, rule.branch), defaults.target) if rule else (defaults.target,)
+    planned = [_planned(mail, document, spec, hints, defaults.dod) for document, spec in specs]
+    problems = unread + tuple(each for each in planned if isinstance(each, Problem))
+    if problems:
+        return Plan(rule, problems=problems)
+    whole = tuple(each for each in planned if isinstance(each, PlannedSpec))
+    return Plan(rule, whole, sets=frozenset(_sets(whole, hints, defaults.dod)))
+
+
+def _sets(specs: Sequence[PlannedSpec], hints: Sequence[Hint], dod: DefinitionOfDone) -> Iterator[str]:
+    """What the mail sets for itself. To say what would hold anyway sets nothing."""
+    if any(spec.target.branch != target.usual_branch(spec.target.repo, *hints) for spec in specs):
+        yield "branch"
+    if any(rules.sets_dod(spec.sprints, dod) for spec in specs):
+        yield "dod"
 
 
 def _planned(
-    mail: Mail, document: Document, spec: Spec, defaults: Defaults
-) -> PlannedSpec | Sequence[Problem]:
-    where = target.resolve(spec, mail.subject, mail.routes, defaults.target)
+    mail: Mail, document: Document, spec: Spec, hints: Sequence[Hint], dod: DefinitionOfDone
+) -> PlannedSpec | Problem:
+    where = target.resolve(spec, mail.subject, mail.routes, *hints)
     if isinstance(where, Problem):
-        return [replace(where, file=document.label)]
-    sprints = rules.plan(spec, defaults.dod)
+        return replace(where, file=document.label)
+    sprints = rules.plan(spec, dod)
     ident = spec_id(mail.content_id, document.place)
     plan = _plan(ident, where, spec, sprints)
     return PlannedSpec(ident, document, where, spec.project, sprints, spec.unchecked(), plan)

@@ -71,6 +71,12 @@ class Judged:
         return self.mail.content_id if accepted and self.mail else self.raw_id
 
     @property
+    def letter(self) -> str | None:
+        """What all copies of it share that its signature takes for it; None when nothing was signed."""
+        letter = self.judgement.evidence.get("letter")
+        return letter if self.verdict is Verdict.ACCEPTED and isinstance(letter, str) else None
+
+    @property
     def spec_ids(self) -> tuple[UUID, ...]:
         """The ids of its specifications, in the order of its parts."""
         return tuple(spec.id for spec in self.specs)
@@ -164,6 +170,7 @@ def mail_row(judged: Judged) -> MailRow:
         reason=printable(judged.reason, 1000) or None,  # what a reader broke with may quote the mail
         problems=[asdict(problem) for problem in judged.problems],
         evidence=judgement.evidence,
+        letter=judged.letter,
         rule=judgement.rule,
         reply_allowed=judgement.reply_allowed,
         received_at=judged.envelope.received_at,

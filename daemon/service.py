@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from daemon import database, memory, notify, whereabouts
+from daemon import database, memory, notify, whereabouts, wiring
 from daemon import settings as configuration
-from daemon.child import Limits as ReaderLimits
 from daemon.intake import Intake
 from daemon.log import Event
+from daemon.logins import LoginDesk, LoginsError
 from daemon.mail import Addresses
+from daemon.proving import Prover
+from daemon.rates import Rates
 from daemon.readers import Readers
-from daemon.reading import Defaults
-from daemon.sources.limits import Limits as SmtpLimits
+from daemon.settings.agreement import for_strangers
+from daemon.sources import descriptors
+from daemon.sources.listener import Listener
 from daemon.sources.smtp import SmtpServer
-from daemon.spec.target import Hint
 from daemon.storage import FileStorage
 from db.pool import open_pool
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from daemon.mail import Envelope
     from daemon.outcome import Outcome
@@ -61,14 +62,15 @@ def run(settings: Settings) -> None:
         StartError, ListenError, database.UnfitError, db.embedded.EmbeddedError: it can't start.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing to read again yet
     os.umask(0o077)
     memory.give_back()
     log.info(Event.STARTING, version=version("specpost"), pid=os.getpid())
     log.info(Event.CONFIGURATION, **configuration.describe(settings))
-    sockets = _inherited()
+    inherited = _inherited(settings)
     tls = _tls(settings.smtp)
-    with assembled(settings) as intake:
-        asyncio.run(_serve(settings, intake, sockets, tls))
+    with _desk(settings.smtp) as desk, assembled(settings) as intake:
+        asyncio.run(_serve(settings, intake, inherited, tls, desk))
     log.info(Event.STOPPED)
 
 
@@ -83,17 +85,27 @@ def assembled(settings: Settings) -> Iterator[Intake]:
         with _usable(f"[storage] url {settings.storage.path}"):
             storage = house.enter_context(closing(FileStorage(settings.storage.path)))
         pool = house.enter_context(open_pool(url))
-        readers = Readers(defaults(settings), reader_limits(settings))
-        intake = house.enter_context(closing(Intake(readers, storage.put, pool)))
-        house.enter_context(closing(readers))  # left first: what has been read is still committed
+        defaults, resolver = wiring.defaults(settings), wiring.resolver(settings)
+        readers = Readers(defaults, wiring.reader_limits(settings))
+        prover = Prover(readers, defaults, resolver, settings.dns.timeout)
+        rates = Rates(settings.smtp.sender_rate)
+        intake = house.enter_context(closing(Intake(readers, prover, storage.put, pool, rates)))
+        house.enter_context(closing(prover))
+        resolver.start()
+        house.enter_context(closing(resolver))
+        house.enter_context(closing(readers))  # left first: what has been read is still judged and committed
         readers.start()
         yield intake
 
 
 async def _serve(
-    settings: Settings, intake: Intake, sockets: list[socket.socket], tls: ssl.SSLContext | None
+    settings: Settings,
+    intake: Intake,
+    inherited: Sequence[Listener],
+    tls: ssl.SSLContext | None,
+    desk: LoginDesk | None,
 ) -> None:
-    stop, hurry = _signals()
+    stop, hurry = _signals(desk)
 
     async def take(envelope: Envelope) -> Outcome:
         return await asyncio.wrap_future(intake.take(envelope))
@@ -102,15 +114,20 @@ async def _serve(
         take,
         hostname=settings.smtp.hostname,
         recipients=Addresses.of(settings.smtp.recipients),
-        limits=_smtp_limits(settings.smtp),
+        limits=descriptors.fitted(wiring.smtp_limits(settings.smtp)),
         tls=tls,
+        login=desk.login if desk else None,
+        relays=wiring.relays(settings.smtp),
     )
-    addresses = await _listen(server, settings.smtp, sockets)
-    with whereabouts.published(settings.state_dir, addresses):
-        log.warning(Event.UNPROTECTED, senders="anyone who can reach a loopback address of this machine")
-        log.info(Event.READY, smtp=addresses)
+    listeners = await _listen(server, settings.smtp, inherited)
+    smtp = [str(each) for each in listeners if each.protocol == "smtp"]
+    lmtp = [str(each) for each in listeners if each.protocol == "lmtp"]
+    with whereabouts.published(settings.state_dir, smtp):
+        if not settings.senders:
+            log.warning(Event.UNPROTECTED, senders="anyone who can reach a loopback address of this machine")
+        log.info(Event.READY, smtp=smtp, lmtp=lmtp)
         notify.ready()
-        watchdog = asyncio.create_task(_watch(intake, addresses))
+        watchdog = asyncio.create_task(_watch(intake, smtp + lmtp))
         nurse = asyncio.create_task(_nurse(settings, intake))
         await stop.wait()
         log.info(Event.STOPPING)
@@ -121,8 +138,11 @@ async def _serve(
         nurse.cancel()
 
 
-def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Set by the first and by the second SIGTERM or SIGINT: stop, and stop without waiting."""
+def _signals(desk: LoginDesk | None) -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first and by the second SIGTERM or SIGINT: stop, and stop without waiting.
+
+    SIGHUP has the logins read again.
+    """
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -134,34 +154,25 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     # apart, the embedded database among them.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, asked)
+    if desk:
+        loop.add_signal_handler(signal.SIGHUP, desk.reload)
     return stop, hurry
 
 
-async def _listen(server: SmtpServer, smtp: Smtp, sockets: list[socket.socket]) -> list[str]:
-    """Listen where systemd or the configuration say, else on the first free port; the addresses, bound."""
-    if sockets or smtp.listen:
-        wanted: list[socket.socket | tuple[str, int]] = [
-            *sockets,
-            *((listen.host, listen.port) for listen in smtp.listen or ()),
-        ]
+async def _listen(server: SmtpServer, smtp: Smtp, inherited: Sequence[Listener]) -> list[Listener]:
+    """Listen where systemd or the configuration say, else on the first free port; as it was bound."""
+    if inherited or smtp.listen:
         try:
-            return [_shown(address) for address in await server.start(wanted)]
+            return await server.start([*inherited, *map(wiring.listener, smtp.listen or ())])
         except OSError as error:
             raise ListenError(f"can't listen: {error} ([smtp] listen)") from error
     for port in PORTS:
         try:
-            return [_shown(address) for address in await server.start([(HOST, port)])]
+            return await server.start([Listener("smtp", (HOST, port))])
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ListenError(f"can't listen: {error}") from error
     raise ListenError(f"no port of {HOST}:{PORTS[0]}-{PORTS[-1]} is free; name one with [smtp] listen")
-
-
-def _shown(address: tuple[str, int] | str) -> str:
-    if isinstance(address, str):
-        return address
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _watch(intake: Intake, addresses: list[str]) -> None:
@@ -182,19 +193,35 @@ async def _nurse(settings: Settings, intake: Intake) -> None:
         await asyncio.sleep(notify.watchdog_interval() or STATUS_INTERVAL)
 
 
-def _inherited() -> list[socket.socket]:
-    """The sockets systemd opened for us; as nobody can be configured as a sender, on loopback only."""
+def _inherited(settings: Settings) -> list[Listener]:
+    """The sockets systemd opened for us; strangers may reach one only where it is said who may send.
+
+    A socket that is called ``lmtp`` (``FileDescriptorName=``) speaks LMTP, every other SMTP.
+    """
     try:
         sockets = notify.inherited_sockets()
     except ValueError as error:
         raise StartError(f"{error}; see specpost.socket") from error
-    for inherited in sockets:
-        if not notify.is_loopback(inherited):
-            raise StartError(
-                f"the inherited socket {inherited.getsockname()} is not on loopback, and this release can't"
-                " be told who may send; let specpost.socket listen on 127.0.0.1"
-            )
-    return sockets
+    listeners = [Listener("lmtp" if name == "lmtp" else "smtp", inherited) for name, inherited in sockets]
+    for listener, (_, inherited) in zip(listeners, sockets, strict=True):
+        if listener.protocol == "lmtp" or not notify.is_loopback(inherited):
+            for key, words in for_strangers(settings, f"the inherited socket {listener}"):
+                raise StartError(f"{'.'.join(key)}: {words}")
+    return listeners
+
+
+@contextmanager
+def _desk(smtp: Smtp) -> Iterator[LoginDesk | None]:
+    """Who checks logins, if there are any."""
+    if smtp.logins_file is None:
+        yield None
+        return
+    try:
+        desk = LoginDesk(smtp.logins_file)
+    except LoginsError as error:
+        raise StartError(f"{error} ([smtp] logins_file)") from error
+    with closing(desk):
+        yield desk
 
 
 @contextmanager
@@ -216,22 +243,3 @@ def _tls(smtp: Smtp) -> ssl.SSLContext | None:
         message = f"[smtp] tls_cert {smtp.tls_cert} and tls_key {smtp.tls_key} can't be used: {error}"
         raise StartError(message) from error
     return context
-
-
-def defaults(settings: Settings) -> Defaults:
-    """What reading needs to know of the configuration."""
-    return Defaults(
-        ours=Addresses.of(settings.smtp.recipients),
-        target=Hint(settings.routing.repo, settings.routing.branch),
-        dod=settings.planning.default_dod,
-    )
-
-
-def reader_limits(settings: Settings) -> ReaderLimits:
-    """What a reader child may use."""
-    return ReaderLimits(**settings.readers.model_dump())
-
-
-def _smtp_limits(smtp: Smtp) -> SmtpLimits:
-    own = ("listen", "hostname", "recipients", "tls_cert", "tls_key")
-    return SmtpLimits(**smtp.model_dump(exclude=set(own)))

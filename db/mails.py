@@ -35,10 +35,20 @@ class MailRow:
     reason: str | None
     problems: Sequence[dict[str, Any]]
     evidence: dict[str, Any]
+    letter: str | None
     rule: str | None
     reply_allowed: bool
     received_at: datetime
     decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A mail that was accepted, and the ids of its specs."""
+
+    id: UUID
+    letter: str | None
+    spec_ids: Sequence[UUID]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +69,18 @@ UPSERT = insert_into(
     on conflict (id) do update set
       verdict = excluded.verdict, reason = excluded.reason, problems = excluded.problems,
       evidence = excluded.evidence, rule = excluded.rule, reply_allowed = excluded.reply_allowed,
-      content_id = excluded.content_id, decided_at = excluded.decided_at
-    where (mails.verdict, mails.problems) is distinct from (excluded.verdict, excluded.problems)
+      sender = excluded.sender, content_id = excluded.content_id, decided_at = excluded.decided_at
+    where (mails.verdict, mails.problems, mails.reason)
+      is distinct from (excluded.verdict, excluded.problems, excluded.reason)
     returning id
     """,
 )
 
 # Plans are numbered in the order of a mail's specifications, one for each.
 ACCEPTED = """
-select m.id, array_remove(array_agg(p.spec_id order by length(p.place), p.place), null)
+select m.id, m.letter, array_remove(array_agg(p.spec_id order by length(p.place), p.place), null) as spec_ids
 from intake.mails m left join intake.parts p on p.mail_id = m.id and p.place like 'plan-%%'
-where m.id = any(%s) and m.verdict = 'accepted'
+where (m.id = any(%s) or m.letter = any(%s)) and m.verdict = 'accepted'
 group by m.id
 """
 
@@ -85,10 +96,12 @@ where m.verdict = 'held'
 """
 
 
-def accepted(conn: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[UUID, ...]]:
-    """Those of ``ids`` that were accepted before, with the ids of their specs."""
-    rows = conn.execute(ACCEPTED, [list(ids)]).fetchall() if ids else []
-    return {mail_id: tuple(spec_ids) for mail_id, spec_ids in rows}
+def accepted(conn: Connection, ids: Collection[UUID], letters: Collection[str]) -> list[Accepted]:
+    """The accepted mails that are one of ``ids`` or one of ``letters``."""
+    if not ids:
+        return []
+    with conn.cursor(row_factory=class_row(Accepted)) as cursor:
+        return cursor.execute(ACCEPTED, [list(ids), list(letters)]).fetchall()
 
 
 def held(conn: Connection, peer: str) -> Held:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -18,18 +18,23 @@ import pytest
 from daemon.child import Limits
 from daemon.intake import Intake
 from daemon.mail import Addresses, Envelope
+from daemon.proving import Prover
+from daemon.rates import Rates
 from daemon.readers import Readers
 from daemon.reading import Defaults
+from daemon.resolver import Resolver
 from daemon.settings import DefaultDod
 from daemon.spec.target import Hint
 from daemon.storage import FileStorage
 from db.pool import open_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import psycopg
+    from psycopg_pool import ConnectionPool
 
+    from daemon.intake import Put
     from daemon.outcome import Outcome
     from tests.fix_database import Database
 
@@ -184,18 +189,36 @@ class House:
 
 
 @contextmanager
-def new_house(readers: Readers, database: Database, root: Path) -> Iterator[House]:
-    """The intake on ``database`` with its storage under ``root``, taken apart at the end."""
-    storage = FileStorage(root)
-    with open_pool(database.url, size=2) as pool:
-        intake = Intake(readers, storage.put, pool)
+def new_intake(  # noqa: PLR0913 - what tests vary
+    readers: Readers,
+    put: Put,
+    pool: ConnectionPool[Any],
+    *,
+    defaults: Defaults = DEFAULTS,
+    dns: Sequence[tuple[str, int]] = (),
+    timeout: float = 10.0,
+    rates: Rates | None = None,
+) -> Iterator[Intake]:
+    """An intake, joined as the service joins it; ``defaults`` are those of the readers."""
+    resolver = Resolver(dns, timeout)
+    prover = Prover(readers, defaults, resolver, timeout)
+    resolver.start()
+    intake = Intake(readers, prover, put, pool, rates or Rates(None))
+    with closing(intake), closing(prover), closing(resolver):
+        yield intake
+
+
+@contextmanager
+def new_house(readers: Readers, database: Database, root: Path, **gate: Any) -> Iterator[House]:
+    """The intake on ``database`` with its storage under ``root``; ``gate`` is as of ``new_intake``."""
+    with (
+        closing(FileStorage(root)) as storage,
+        open_pool(database.url, size=2) as pool,
+        new_intake(readers, storage.put, pool, **gate) as intake,
+    ):
         house = House(intake, storage, database)
-        try:
+        with closing(house.owner):
             yield house
-        finally:
-            intake.close()
-            storage.close()
-            house.owner.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
-from contextlib import closing
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ import pytest
 from daemon import batches as batching
 from daemon import intake
 from daemon.batches import Batches
-from daemon.intake import Intake
 from daemon.outcome import Outcome, Verdict
 from daemon.records import Judged
 from daemon.trust import Judgement
@@ -24,6 +22,7 @@ from tests.fix_house import (
     SPEC,
     a_mail,
     an_envelope,
+    new_intake,
     spec_for,
 )
 
@@ -195,7 +194,7 @@ def test_storage_that_hangs_is_not_alive_and_a_database_that_hangs_is(
         begun.set()
         go_on.wait(PATIENCE)
 
-    with open_pool(database.url) as pool, closing(Intake(readers, put, pool)) as hanging:
+    with open_pool(database.url) as pool, new_intake(readers, put, pool) as hanging:
         with database.connect("owner") as owner:
             owner.execute("lock table intake.mails")
             monkeypatch.setattr(intake, "STORAGE_TIMEOUT", -1.0)

@@ -21,16 +21,19 @@ ROWS = """
     cli
     commands
     service
+    wiring
     sources worker database whereabouts
     intake
-    batches
+    batches proving
     readers records
     child
-    reading trust storage notify
+    reading storage notify resolver logins
+    passwords
+    trust
     planning settings
     spec
     mail
-    log outcome memory
+    log outcome memory names rates
     text
 """
 LINE_OF = {room: line for line, row in enumerate(ROWS.split("\n")) for room in row.split()}
@@ -45,12 +48,22 @@ KNOWS_NOTHING_OF = {
     "planning": {"db", "mail"},
     "reading": {"db", "storage", "settings"},
     "child": {"db", "storage", "settings"},
-    "trust": {"db", "storage"},
+    "trust": {"db", "spec", "planning", "settings"},
+    "proving": {"db", "storage", "settings"},
+    "resolver": {"db", "mail", "settings"},
+    "logins": {"db", "settings"},
     "storage": {"db", "mail"},
 }
 
 #: Libraries that enter through one door.
-ONLY_IN = {"mailparser": "mail", "aiosmtpd": "sources"}
+ONLY_IN = {
+    "mailparser": "mail",
+    "aiosmtpd": "sources",
+    "dkim": "trust",
+    "publicsuffixlist": "trust",
+    "dns": "resolver",
+    "argon2": "passwords",
+}
 
 
 @dataclass(frozen=True)

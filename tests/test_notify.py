@@ -27,7 +27,10 @@ pid = os.getpid() + int(sys.argv[1])
 os.environ.update(LISTEN_PID=str(pid), LISTEN_FDS=sys.argv[2], LISTEN_FDNAMES="smtp")
 try:
     sockets = notify.inherited_sockets()
-    told = [[*sock.getsockname()[:2], notify.is_loopback(sock), sock.get_inheritable()] for sock in sockets]
+    told = [
+        [name, *sock.getsockname()[:2], notify.is_loopback(sock), sock.get_inheritable()]
+        for name, sock in sockets
+    ]
 except ValueError as error:
     told = str(error)
 print(json.dumps([told, [name for name in os.environ if name.startswith("LISTEN_")]]))
@@ -135,12 +138,12 @@ def listeners() -> Iterator[list[socket.socket]]:
 
 
 def test_sockets_opened_by_systemd_are_taken_over(listeners: list[socket.socket]) -> None:
-    """In their order, not handed on, with what reaches beyond loopback told apart, and no variable left."""
+    """In their order and by their names, not handed on, told apart by their reach, and no variable left."""
     told, variables = inherit(*[sock.fileno() for sock in listeners])
 
     assert told == [
-        ["127.0.0.1", listeners[0].getsockname()[1], True, False],
-        ["0.0.0.0", listeners[1].getsockname()[1], False, False],  # noqa: S104  # as above
+        ["smtp", "127.0.0.1", listeners[0].getsockname()[1], True, False],
+        ["", "0.0.0.0", listeners[1].getsockname()[1], False, False],  # noqa: S104  # as above
     ]
     assert variables == []
 

@@ -32,8 +32,8 @@ def test_a_mail_is_read_in_a_child(readers: Readers) -> None:
     """What comes back is the whole reading, with its plan."""
     reading = readers.read(an_envelope()).result(PATIENCE)
 
-    assert reading.problems == ()
-    assert [sprint.label for sprint in reading.specs[0].sprints] == ["S1", "S2"]
+    assert reading.plans[0].problems == ()
+    assert [sprint.label for sprint in reading.plans[0].specs[0].sprints] == ["S1", "S2"]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_mail_that_breaks_its_reader_three_times_is_broken(readers: Readers, t
 
 def test_a_mail_over_the_fast_deadline_is_read_in_the_slow_lane(readers: Readers) -> None:
     """Slow is no crime, it only costs a second reading."""
-    assert readers.read(trap("slow")).result(PATIENCE).specs
+    assert readers.read(trap("slow")).result(PATIENCE).plans[0].specs
 
 
 def test_an_honest_mail_is_read_within_a_second_beside_two_poison_ones(readers: Readers) -> None:
@@ -65,7 +65,7 @@ def test_an_honest_mail_is_read_within_a_second_beside_two_poison_ones(readers: 
     poison = [readers.read(trap("hang")) for _ in range(2)]
     started = time.monotonic()
 
-    assert readers.read(an_envelope()).result(PATIENCE).specs
+    assert readers.read(an_envelope()).result(PATIENCE).plans[0].specs
 
     assert time.monotonic() - started < 3
     assert not any(future.done() for future in poison)
@@ -80,7 +80,7 @@ def test_neighbours_in_a_hand_over_are_read_when_one_breaks_the_child() -> None:
             for envelope in (an_envelope(), trap("crash"), an_envelope(), an_envelope())
         ]
 
-        assert all(futures[n].result(PATIENCE).specs for n in (0, 2, 3))
+        assert all(futures[n].result(PATIENCE).plans[0].specs for n in (0, 2, 3))
         with pytest.raises(Broken):
             futures[1].result(PATIENCE)
 
@@ -108,7 +108,7 @@ def test_a_reader_that_cannot_start_counts_against_no_mail(monkeypatch: pytest.M
             failed = [readers.read(an_envelope()).exception(PATIENCE) for _ in range(4)]
 
         assert [type(error) for error in failed] == [Busy] * 4
-        assert readers.read(an_envelope()).result(PATIENCE).specs
+        assert readers.read(an_envelope()).result(PATIENCE).plans[0].specs
 
 
 def test_no_mail_gets_the_reading_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_child_that_takes_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) 
         finally:
             os.kill(asleep, signal.SIGKILL)
 
-        assert reading.result(PATIENCE).specs
+        assert reading.result(PATIENCE).plans[0].specs
         assert readers.stuck() == []
 
 
@@ -167,7 +167,7 @@ def test_a_child_outlives_many_mails_and_its_cpu_limit_grows_with_them() -> None
     """A limit set once would kill an innocent later mail."""
     with new_readers(Limits(processes=1, deadline=0.6, slow_deadline=0.6)) as readers:
         for _ in range(3):
-            assert readers.read(trap("slow")).result(PATIENCE).specs
+            assert readers.read(trap("slow")).result(PATIENCE).plans[0].specs
 
 
 def test_no_child_is_left_behind() -> None:

@@ -1,28 +1,35 @@
-"""A dry run: what would become of a specification or a mail, without database or network."""
+"""A dry run: what would become of a specification or a mail, without database, and offline unless asked."""
 
 from __future__ import annotations
 
 import re
 import sys
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from daemon import service
+from daemon import wiring
 from daemon.commands import display, posting
 from daemon.intake import judged
 from daemon.mail import Envelope, Unreadable
 from daemon.outcome import Verdict
+from daemon.proving import Prover
 from daemon.readers import Broken, Busy, Readers
 from daemon.text import printable
+from daemon.trust import judge
+from daemon.trust.findings import Dkim
+from daemon.trust.rules import Policy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from daemon.reading import PlannedSpec
+    from daemon.reading import Defaults, PlannedSpec, Reading
     from daemon.records import Judged
     from daemon.settings import Settings
+    from daemon.trust import Judgement
 
 _MAIL_HEADER = re.compile(
     rb"From |(?:Return-Path|Received|From|To|Subject|Date|Message-ID|MIME-Version):", re.IGNORECASE
@@ -36,13 +43,21 @@ class CheckError(Exception):
     """There is no telling what would become of it; the text says why."""
 
 
-def check(file: Path, settings: Settings) -> bool:
-    """Print what would become of ``file`` (``-``: standard input); whether it would be taken, or ignored."""
-    envelope = _envelope(file, settings)
-    readers = Readers(service.defaults(settings), service.reader_limits(settings))
+def check(file: Path, settings: Settings, *, dns: bool) -> bool:
+    """Print what would become of ``file`` (``-``: standard input); whether it would be taken, or ignored.
+
+    A specification by itself has no sender: who may send is asked of mails
+    alone. ``dns`` says whether their signatures are looked up.
+    """
+    envelope, is_mail = _envelope(file, settings)
+    defaults = wiring.defaults(settings)
+    if not is_mail:
+        defaults = replace(defaults, policy=Policy())
+    readers = Readers(defaults, wiring.reader_limits(settings))
     try:
         readers.start()
-        found = judged(envelope, readers.read(envelope).result())
+        reading = readers.read(envelope).result()
+        judgement = (_looked_up if dns else _offline)(envelope, reading, readers, defaults, settings)
     except (Unreadable, Broken) as reason:
         click.echo(f"verdict  {Verdict.HELD}: {printable(str(reason))}")
         return False
@@ -50,19 +65,45 @@ def check(file: Path, settings: Settings) -> bool:
         raise CheckError(f"{file} could not be read: {trouble}") from trouble
     finally:
         readers.close()
+    if judgement.later:
+        raise CheckError(f"{file} can't be judged now: {judgement.later}")
+    found = judged(envelope, reading, judgement)
     _tell(found)
     return found.verdict in (Verdict.ACCEPTED, Verdict.IGNORED)
 
 
-def _envelope(file: Path, settings: Settings) -> Envelope:
+def _looked_up(
+    envelope: Envelope, reading: Reading, readers: Readers, defaults: Defaults, settings: Settings
+) -> Judgement:
+    resolver = wiring.resolver(settings)
+    prover = Prover(readers, defaults, resolver, settings.dns.timeout)
+    resolver.start()
+    with closing(prover), closing(resolver):
+        return prover.judge(envelope, reading).result()
+
+
+def _offline(
+    envelope: Envelope, reading: Reading, _readers: Readers, defaults: Defaults, _settings: Settings
+) -> Judgement:
+    found = reading.found
+    if found.dkim and found.dkim.questions:
+        names = ", ".join(map(str, sorted(found.dkim.questions)))
+        unchecked = Dkim(why=(f"DKIM not checked (offline); --dns looks up {names}",))
+        found = replace(found, dkim=unchecked)
+    return judge(envelope, reading.mail, reading.requests(), found, defaults.policy)
+
+
+def _envelope(file: Path, settings: Settings) -> tuple[Envelope, bool]:
+    """How ``file`` would come, and whether it is a mail already."""
     recipient = next(iter(settings.smtp.recipients), RECIPIENT)
     content = _content(file, settings.smtp.max_size)
-    if _is_mail(file, content):
+    is_mail = _is_mail(file, content)
+    if is_mail:
         raw = posting.crlf(content)
     else:
         name = "standard-input" if str(file) == "-" else file.name
         raw = posting.wrap({name: content}, SENDER, recipient, None)
-    return Envelope(raw, "check", "local", SENDER, (recipient,), datetime.now(UTC))
+    return Envelope(raw, "check", "nowhere", SENDER, (recipient,), datetime.now(UTC)), is_mail
 
 
 def _content(file: Path, most: int) -> bytes:
@@ -82,7 +123,7 @@ def _is_mail(file: Path, content: bytes) -> bool:
 
 
 def _tell(found: Judged) -> None:
-    click.echo(f"verdict  {found.verdict}" + (f": {found.reason}" if found.reason else ""))
+    click.echo(f"verdict  {found.verdict}" + (f": {printable(found.reason, 1000)}" if found.reason else ""))
     for problem in found.problems:
         click.echo(printable(str(problem), 1000))
     for spec in found.specs:
@@ -91,7 +132,7 @@ def _tell(found: Judged) -> None:
 
 def _tell_spec(spec: PlannedSpec) -> None:
     click.echo(f"\nspec     {printable(spec.document.label)}")
-    click.echo(f"target   {spec.target.repo}@{spec.target.branch}")
+    click.echo(f"target   {printable(f'{spec.target.repo}@{spec.target.branch}')}")
     if spec.project:
         click.echo(f"project  {printable(spec.project)}")
     for key in spec.unchecked:

@@ -8,6 +8,8 @@ from daemon.planning import PlannedSprint
 from daemon.spec.model import Sprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from daemon.spec.model import DefinitionOfDone, Spec
 
 
@@ -29,6 +31,11 @@ def plan(spec: Spec, default: DefinitionOfDone) -> tuple[PlannedSprint, ...]:
         )
         for number, sprint in enumerate(sprints, 1)
     )
+
+
+def sets_dod(sprints: Iterable[PlannedSprint], default: DefinitionOfDone) -> bool:
+    """Whether the specification asks for another Definition of Done than ``default``."""
+    return any(sprint.dod != _dod(default) for sprint in sprints)
 
 
 def _dod(*layers: DefinitionOfDone | None) -> dict[str, Any]:

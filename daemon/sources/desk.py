@@ -116,4 +116,3 @@ class Desk:
         if len(self._known) > NEIGHBOURHOODS:
             self._known.popitem(last=False)
         return found
-

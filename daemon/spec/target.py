@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from daemon.outcome import Problem
 from daemon.spec import github
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from daemon.spec.model import Spec
 
@@ -42,10 +43,8 @@ class Hint:
     branch: str | None = None
 
 
-def resolve(
-    spec: Spec, subject: str = "", routes: Sequence[str] = (), default: Hint = Hint()
-) -> Target | Problem:
-    """The target of ``spec``: as the document says, else the subject, the route, the defaults.
+def resolve(spec: Spec, subject: str = "", routes: Sequence[str] = (), *defaults: Hint) -> Target | Problem:
+    """The target of ``spec``: as the document says, else the subject, the route, the defaults in their order.
 
     The branch may come from a later source than the repository, unless that
     source names another repository: its branch means nothing here. In the
@@ -59,7 +58,7 @@ def resolve(
         lambda: Hint(spec.repo, spec.branch),
         lambda: in_subject(subject),
         lambda: in_route(routes[0]) if routes else Hint(),
-        lambda: default,
+        *(partial(_same, default) for default in defaults),
     )
     try:
         hints = _hints(sources)
@@ -69,6 +68,15 @@ def resolve(
     if repo is None:
         return Problem(_NONE_NAMED)
     return Target(repo, _branch(repo, hints))
+
+
+def usual_branch(repo: str, *defaults: Hint) -> str:
+    """The branch of ``repo`` when the mail names none."""
+    return _branch(repo, defaults)
+
+
+def _same(hint: Hint) -> Hint:
+    return hint
 
 
 def _hints(sources: Sequence[Callable[[], Hint]]) -> list[Hint]:
@@ -83,7 +91,7 @@ def _hints(sources: Sequence[Callable[[], Hint]]) -> list[Hint]:
     return hints
 
 
-def _branch(repo: str, hints: Sequence[Hint]) -> str:
+def _branch(repo: str, hints: Iterable[Hint]) -> str:
     """GitHub compares the names of owners and repositories without case."""
     agree = (hint for hint in hints if hint.repo is None or hint.repo.lower() == repo.lower())
     return next((hint.branch for hint in agree if hint.branch), DEFAULT_BRANCH)

@@ -108,6 +108,7 @@ mails.reply_allowed boolean not null default false
 mails.supersedes uuid
 mails.received_at timestamp with time zone not null
 mails.decided_at timestamp with time zone not null default now()
+mails.letter text
 parts.mail_id uuid not null
 parts.place text not null
 parts.name text
@@ -138,6 +139,7 @@ CREATE INDEX idx_mails_raw_id ON intake.mails USING btree (raw_id)
 CREATE INDEX idx_mails_supersedes ON intake.mails USING btree (supersedes)
 CREATE INDEX idx_mails_verdict_received_at ON intake.mails USING btree (verdict, received_at)
 CREATE INDEX idx_parts_spec_id ON intake.parts USING btree (spec_id) WHERE (spec_id IS NOT NULL)
+CREATE UNIQUE INDEX mails_letter_key ON intake.mails USING btree (letter) WHERE (verdict = 'accepted'::text)
 CREATE UNIQUE INDEX mails_pkey ON intake.mails USING btree (id)
 CREATE UNIQUE INDEX parts_pkey ON intake.parts USING btree (mail_id, place)
 """

@@ -40,6 +40,7 @@ def a_row(number: int) -> MailRow:
         reason=None,
         problems=[],
         evidence={},
+        letter=None,
         rule=None,
         reply_allowed=False,
         received_at=now,

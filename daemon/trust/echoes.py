@@ -1,15 +1,9 @@
-"""Who may get a specification in, and which mail is nobody's request at all.
-
-Pure functions over what was read. Nobody is configured as a sender yet, so
-only listeners on loopback take mail (settings and service hold that), and from
-anyone: this is for trying the daemon.
-"""
+"""Echoes: mail that is nobody's request, and mail that nobody waits on an answer to."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daemon.mail import Envelope, Mail
@@ -22,29 +16,7 @@ LOOP_MARK = "specpost"
 _UNANSWERED = ("list-id", "list-unsubscribe", "list-post", "precedence", "x-auto-response-suppress")
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Whether a mail is taken further.
-
-    ``ignored`` says why it is nobody's request, and is None for the others;
-    ``evidence`` is what the judgement rests on, for the operator.
-    """
-
-    ignored: str | None = None
-    rule: str | None = None
-    evidence: dict[str, Any] = field(default_factory=dict)
-    reply_allowed: bool = False
-
-
-def judge(envelope: Envelope, mail: Mail) -> Judgement:
-    """Judge one mail that could be read."""
-    if why := _ignored(envelope, mail):
-        return Judgement(ignored=why)
-    evidence = {"open": "no senders are configured", "peer": envelope.peer, "from": mail.sender}
-    return Judgement(evidence=evidence, reply_allowed=mail.sender is not None and not _is_unanswered(mail))
-
-
-def _ignored(envelope: Envelope, mail: Mail) -> str | None:
+def echo(envelope: Envelope, mail: Mail) -> str | None:
     """Why this mail is an echo and no request; None when it may be one."""
     if envelope.mail_from is None:
         return "null sender"
@@ -59,9 +31,11 @@ def _ignored(envelope: Envelope, mail: Mail) -> str | None:
     return None
 
 
-def _is_unanswered(mail: Mail) -> bool:
+def may_be_answered(mail: Mail) -> bool:
+    """Whether a person may wait for an answer, and it is known who."""
     automatic = any(_keyword(value) != "no" for value in mail.values("auto-submitted"))
-    return automatic or any(mail.values(name) for name in _UNANSWERED)
+    listed = any(mail.values(name) for name in _UNANSWERED)
+    return mail.sender is not None and not automatic and not listed
 
 
 def _keyword(value: str) -> str:
