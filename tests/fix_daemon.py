@@ -9,6 +9,7 @@ import smtplib
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,13 @@ class Daemon:
         """The names of what it has logged so far."""
         return [line["event"] for line in self.log()]
 
+    def await_event(self, name: str, times: int = 1) -> None:
+        """Return once it has logged ``name`` so often."""
+        deadline = time.monotonic() + PATIENCE
+        while self.events().count(name) < times:
+            assert time.monotonic() < deadline, self.events()
+            time.sleep(0.02)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end; its exit status."""
         self.process.send_signal(how)
@@ -94,15 +102,19 @@ class Daemon:
 
 
 @contextmanager
-def new_daemon(folder: Path, **variables: str) -> Iterator[Daemon]:
-    """A daemon that is up, with its state under ``folder`` and ``variables`` as its configuration."""
+def new_daemon(folder: Path, *, listen: str | None = "127.0.0.1:0", **variables: str) -> Iterator[Daemon]:
+    """A daemon that is up, with its state under ``folder`` and ``variables`` as its configuration.
+
+    With ``listen`` None its configuration says where it listens.
+    """
     state_dir = folder / "state"
     env = {
         "SPECPOST_STATE_DIR": str(state_dir),
-        "SPECPOST_SMTP__LISTEN": "127.0.0.1:0",
         "SPECPOST_SMTP__RECIPIENTS": US,
         "SPECPOST_LOG__FORMAT": "json",
     } | variables
+    if listen:
+        env.setdefault("SPECPOST_SMTP__LISTEN", listen)
     folder.mkdir(exist_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell, (folder / "log").open("ab") as log:
         (folder / "notify").unlink(missing_ok=True)
