@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,21 +13,24 @@ from daemon.spec.outline import Heading, outline
 from daemon.spec.text import LARGEST, FaultyError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from daemon.mail import Mail
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n|\Z)")
 _QUOTED = re.compile(r"[ \t]{0,3}>")
 #: Where what is not the writer's own begins: the signature (RFC 3676, 4.3; its space is often lost),
-#: or the mail that a client quotes below the answer without marking its lines.
+#: or the mail that a client quotes below the answer without marking its lines. For a line without the
+#: white space at its end: with it, and any number of dashes before it, a long one took half a minute.
 _END = re.compile(
-    r"--[ ]?\s*|-{2,}[ ]?(?:original|forwarded|weitergeleitete|urspr|message d)[^\r\n]*-{2,}\s*",
+    r"--|-{2,}[ ]?(?:original|forwarded|weitergeleitete|urspr|message d)[^\r\n]*--",
     re.IGNORECASE,
 )
-_FENCED = re.compile(
-    r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<form>ya?ml|json)\b[^\r\n]*(?:\r\n?|\n)"
-    r"(?P<text>.*?)^(?P=fence)[ \t]*(?=[\r\n]|\Z)",
-    re.MULTILINE | re.DOTALL | re.IGNORECASE,
+_OPENING = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<form>ya?ml|json)\b[^\r\n]*(?:\r\n?|\n)",
+    re.MULTILINE | re.IGNORECASE,
 )
+_CLOSING = re.compile(r"^(?P<fence>`{3,}|~{3,})[ \t]*(?=[\r\n]|\Z)", re.MULTILINE)
 _JSON_KEY = re.compile(r'"(?:meta|planning)"\s*:')
 _REPLY = re.compile(r"\s*(?:re|aw|sv|antw|r[eé]p)\s*(?:\[\d+\]|\(\d+\))?\s*:", re.IGNORECASE)
 
@@ -37,6 +41,28 @@ class Excerpt:
 
     form: Form
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A fenced block without its fences: where it stands in ``whole``."""
+
+    form: Form
+    whole: str
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        return self.whole[self.start : self.end]
+
+    @property
+    def is_ours(self) -> bool:
+        return (_JSON_KEY if self.form is Form.JSON else OUR_KEY).search(self.text) is not None
+
+    def alone(self) -> str:
+        """The block's text on its own lines, nothing before and after it."""
+        return "\n" * len(re.findall(r"\r\n?|\n", self.whole[: self.start])) + self.text
 
 
 def specification(mail: Mail) -> Excerpt | None:
@@ -51,9 +77,9 @@ def specification(mail: Mail) -> Excerpt | None:
     text = own_words(mail.body)
     if _has_front_matter(text):
         return Excerpt(Form.MARKDOWN, text)
-    blocks = [block for block in _FENCED.finditer(text) if _is_ours(block)]
+    blocks = [block for block in _blocks(text) if block.is_ours]
     if len(blocks) == 1:
-        return Excerpt(_form(blocks[0]), _alone(blocks[0]))
+        return Excerpt(blocks[0].form, blocks[0].alone())
     is_plan = any(isinstance(entry, Heading) or entry.task for entry in outline(text))
     if is_plan and target.is_in_subject(mail.subject) and not is_reply(mail):
         return Excerpt(Form.MARKDOWN, text)
@@ -64,7 +90,7 @@ def own_words(body: str) -> str:
     """``body`` without quotes and signature, their lines left blank so that the others keep their numbers."""
     lines: list[str] = []
     for found in _LINE.finditer(body):
-        if _END.fullmatch(found[0]):
+        if _END.fullmatch(found[0].rstrip()):
             break
         lines.append("\n" if _QUOTED.match(found[0]) else found[0])
     return "".join(lines)
@@ -83,15 +109,20 @@ def _has_front_matter(text: str) -> bool:
     return front is not None and isinstance(front.value, dict) and not markdown.KEYS.isdisjoint(front.value)
 
 
-def _is_ours(block: re.Match[str]) -> bool:
-    return (_JSON_KEY if _form(block) is Form.JSON else OUR_KEY).search(block["text"]) is not None
+def _blocks(text: str) -> Iterator[_Block]:
+    """The fenced blocks of YAML and JSON, each up to the next line that is its own fence.
 
-
-def _form(block: re.Match[str]) -> Form:
-    return Form.JSON if block["form"].lower() == "json" else Form.YAML
-
-
-def _alone(block: re.Match[str]) -> str:
-    """The block's text on its own lines, nothing before and after it."""
-    before = block.string[: block.start("text")]
-    return "\n" * len(re.findall(r"\r\n?|\n", before)) + block["text"]
+    All closing fences are found at once: to look for one from each opening
+    anew takes quadratic time.
+    """
+    closings: dict[str, list[int]] = {}
+    for closing in _CLOSING.finditer(text):
+        closings.setdefault(closing["fence"], []).append(closing.start())
+    end = 0
+    for opening in _OPENING.finditer(text):
+        ends = closings.get(opening["fence"], [])
+        following = bisect_left(ends, opening.end())
+        if opening.start() >= end and following < len(ends):
+            end = ends[following]
+            form = Form.JSON if opening["form"].lower() == "json" else Form.YAML
+            yield _Block(form, text, opening.end(), end)

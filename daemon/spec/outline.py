@@ -31,7 +31,7 @@ class Item:
 
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n?|\n|\Z)")
 _FENCE = re.compile(r"(`{3,}|~{3,})(.*)")
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(.*)")
 _RULE = re.compile(r"([-*_])(?:[ \t]*\1){2,}[ \t]*")
 _UNDERLINE = re.compile(r"(?:=+|-{2,})[ \t]*")
 _ITEM = re.compile(r"(?:[-*+]|\d{1,9}[.)])[ \t]+(\[[ xX]?\][ \t]+)?(.*)")
@@ -101,7 +101,7 @@ class _Scan:
     def _is_heading(self, offset: int, words: str) -> bool:
         if words[0] == "#" and (heading := _HEADING.fullmatch(words)):
             self.finish()
-            self.found.append(Heading(len(heading[1]), heading[2], offset))
+            self.found.append(Heading(len(heading[1]), _unclosed(heading[2]), offset))
             return True
         if self._paragraph and words[0] in "=-" and _UNDERLINE.fullmatch(words):
             self.found.append(Heading(1 if words[0] == "=" else 2, self._paragraph[1], self._paragraph[0]))
@@ -127,3 +127,12 @@ class _Scan:
             self._item[0].append(words)
         elif words[0] != ">":
             self._paragraph = (offset, words)
+
+
+def _unclosed(words: str) -> str:
+    """A heading without the hashes that may close it, if they stand apart (CommonMark 0.31, 4.2).
+
+    By hand, since a pattern for it takes quadratic time for a long run of spaces.
+    """
+    bare = words.rstrip("#")
+    return bare.rstrip(" \t") if bare.endswith((" ", "\t")) else words
