@@ -331,11 +331,24 @@ def test_no_password_reaches_the_log(database: Database, tmp_path: Path) -> None
     assert json.dumps(daemon.log()[1]).count("***") == 1
 
 
-def test_an_inherited_socket_beyond_loopback_is_refused(database: Database) -> None:
-    """Who may send can't be configured yet, so nobody from outside may reach us by any door."""
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ("socket.create_server(('0.0.0.0', 0))", b"on the inherited socket 0.0.0.0:"),
+        (
+            "socket.create_server(sys.argv[1], family=socket.AF_UNIX)",
+            b"on the inherited socket lmtp:///",
+        ),
+    ],
+    ids=["beyond loopback", "a UNIX socket"],
+)
+def test_an_inherited_socket_that_strangers_reach_is_refused(
+    database: Database, tmp_path: Path, made: str, named: bytes
+) -> None:
+    """While nobody is named who may send, nobody from outside may reach us by any door."""
     script = (
         "import os, socket, sys\n"
-        "s = socket.create_server(('0.0.0.0', 0))\n"
+        f"s = {made}\n"
         "os.dup2(s.fileno(), 3)\n"
         "os.set_inheritable(3, True)\n"
         "os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}\n"
@@ -343,11 +356,16 @@ def test_an_inherited_socket_beyond_loopback_is_refused(database: Database) -> N
     )
     env = environment({"SPECPOST_DATABASE__URL": database.url})
     done = subprocess.run(
-        [sys.executable, "-c", script], env=env, capture_output=True, check=False, cwd=REPO, timeout=60
+        [sys.executable, "-c", script, str(tmp_path / "socket")],
+        env=env,
+        capture_output=True,
+        check=False,
+        cwd=REPO,
+        timeout=60,
     )
 
     assert done.returncode == 78
-    assert b"on the inherited socket 0.0.0.0:" in done.stderr
+    assert named in done.stderr
 
 
 def test_an_embedded_database_that_dies_is_started_again(tmp_path: Path) -> None:
