@@ -143,25 +143,27 @@ def send(
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--dns", is_flag=True, help="Look up what proves a mail's sender; else nothing is asked.")
+@click.option("--peer", metavar="ADDRESS", help="Who brings the mail: an IP address, or unix; SPF asks.")
 @_config
-def check(file: Path, config: Path | None, *, dns: bool) -> None:
+def check(file: Path, config: Path | None, peer: str | None, *, dns: bool) -> None:
     """Say what would become of a file.
 
     FILE is a specification or an .eml, or - for standard input. Of a mail it
-    also says whether its sender may send it, and why not. Needs no database
-    and, but for --dns, no network, and changes nothing. The status is 0, or
-    1 when it would not be taken.
+    also says whether its sender may send it, and why not; a specification
+    by itself has no sender, so a rule's defaults are not applied. Needs no
+    database and, but for --dns, no network, and changes nothing. The status
+    is 0, or 1 when it would not be taken.
 
     \b
     Examples:
       specpost check spec.yaml
-      specpost check --dns mail.eml
+      specpost check --dns --peer 192.0.2.7 mail.eml
       specpost check - < mail.eml
     """
     from daemon.commands import checking
 
     with _explained():
-        fine = checking.check(file, _settings(config), dns=dns)
+        fine = checking.check(checking.Asked(file, peer, dns), _settings(config))
     sys.exit(not fine)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from psycopg.errors import UniqueViolation
 
 from daemon.batches import Batches
 from daemon.log import Event
@@ -22,7 +24,7 @@ from daemon.trust import Judgement
 from db import arrivals, events, mails, parts, specs, sprints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from uuid import UUID
 
     from psycopg import Connection
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     Put = Callable[[Iterable[StoredObject]], None]
     #: By content id, as which mail it was accepted, and that one's specs.
-    Known = Mapping[UUID, tuple[UUID, tuple[UUID, ...]]]
+    Known = dict[UUID, tuple[UUID, tuple[UUID, ...]]]
 
 log = structlog.get_logger()
 
@@ -53,8 +55,7 @@ FULL = Outcome(
     full=True,
     reason=f"held mails are at a limit: {HELD_MAILS}, {HELD_BYTES >> 20} MiB, {HELD_A_PEER} a peer and day",
 )
-#: Why a mail of a sender that is over their rate comes again later.
-TOO_MANY = "its sender is over [smtp] sender_rate"
+TOO_MANY = Outcome(Verdict.DEFERRED, reason="its sender is over [smtp] sender_rate")
 #: Verdicts that are decided after "duplicate".
 MAY_REPEAT = (Verdict.REJECTED, Verdict.ACCEPTED)
 
@@ -91,7 +92,7 @@ class Intake:
         return outcome
 
     def close(self) -> None:
-        """Commit what has been read, then end; the readers are closed first."""
+        """Commit what has been judged, then end; the prover is closed first."""
         self._batches.close()
 
     def alive(self) -> bool:
@@ -125,9 +126,6 @@ class Intake:
                 outcome.set_result(Outcome(Verdict.DEFERRED, reason=judgement.later))
                 return
             walk.judged = judged(walk.envelope, walk.reading, judgement)
-            if walk.judged.verdict in MAY_REPEAT and not self._rates.take(walk.reading.mail.sender or ""):
-                outcome.set_result(Outcome(Verdict.DEFERRED, reason=TOO_MANY))
-                return
             self._batches.add(walk.judged, outcome)
 
     def _break(self, walk: Walk, broke: BaseException | None, outcome: Future[Outcome]) -> None:
@@ -154,14 +152,40 @@ class Intake:
 
     def _commit(self, batch: Sequence[Judged]) -> list[Outcome]:
         """Make a batch of judged mails durable, all in one transaction; safe to repeat."""
+        try:
+            return self._transact(batch)
+        except UniqueViolation:  # another service took a copy of one of them at this moment: now it is known
+            return self._transact(batch)
+
+    def _transact(self, batch: Sequence[Judged]) -> list[Outcome]:
         with self._pool.connection(DATABASE_TIMEOUT) as conn:  # commits on the way out
             known = accepted_before(conn, batch)
-            kept = [
-                judged for judged in batch if judged.verdict is not Verdict.HELD or has_room(conn, judged)
-            ]
+            told = self._turned_away(conn, batch, known)
+            kept = [judged for judged in batch if id(judged) not in told]
+            known |= copies(kept, known)
             self._store(judged for judged in kept if not _repeats(judged, known))
-            outcomes = dict(zip(map(id, kept), record(conn, kept, known), strict=True))
-            return [outcomes.get(id(judged), FULL) for judged in batch]
+            told |= dict(zip(map(id, kept), record(conn, kept, known), strict=True))
+        for judged in kept:
+            if told[id(judged)].verdict is Verdict.ACCEPTED:
+                self._rates.count(judged.sender)
+        return [told[id(judged)] for judged in batch]
+
+    def _turned_away(
+        self, conn: Connection[Any], batch: Sequence[Judged], known: Known
+    ) -> dict[int, Outcome]:
+        """What those of the batch are told for which there is no room now.
+
+        Only what is new counts against a sender: a copy that somebody sends
+        again takes nothing from them.
+        """
+        told = {id(each): FULL for each in batch if each.verdict is Verdict.HELD and not has_room(conn, each)}
+        coming: Counter[str] = Counter()
+        for judged in batch:
+            if judged.verdict is Verdict.ACCEPTED and not _repeats(judged, known):
+                coming[judged.sender] += 1
+                if not self._rates.allows(judged.sender, coming[judged.sender]):
+                    told[id(judged)] = TOO_MANY
+        return told
 
     def _store(self, batch: Iterable[Judged]) -> None:
         self._stored_by = time.monotonic() + STORAGE_TIMEOUT
@@ -185,21 +209,30 @@ def judged(envelope: Envelope, reading: Reading, judgement: Judgement) -> Judged
 
 
 def accepted_before(conn: Connection[Any], batch: Sequence[Judged]) -> Known:
-    """The mails of the batch that were accepted before, or as copies of one in it, by their content ids."""
-    asked = [(judged, judged.content_id) for judged in batch if judged.verdict in MAY_REPEAT]
-    found = mails.accepted(
-        conn,
-        {content_id for _, content_id in asked if content_id},
-        {judged.letter for judged, _ in asked if judged.letter},
-    )
+    """Which mails of the batch were accepted before, or are copies of one that was."""
+    asked = [judged for judged in batch if judged.verdict in MAY_REPEAT and judged.content_id]
+    ids = {judged.content_id for judged in asked if judged.content_id}
+    found = mails.accepted(conn, ids, {judged.letter for judged in asked if judged.letter})
     known = {mail.id: (mail.id, tuple(mail.spec_ids)) for mail in found}
     letters = {mail.letter: known[mail.id] for mail in found if mail.letter}
-    for judged, content_id in asked:
-        if judged.letter and content_id and content_id not in known:
-            first = letters.setdefault(judged.letter, (judged.id, judged.spec_ids))
-            if first[0] != content_id:
-                known[content_id] = first
-    return known
+    return known | {
+        judged.content_id: letters[judged.letter]
+        for judged in asked
+        if judged.content_id and judged.content_id not in known and judged.letter in letters
+    }
+
+
+def copies(batch: Sequence[Judged], known: Known) -> Known:
+    """Which mails of the batch are copies of one before them in it, that is accepted now."""
+    first: dict[str, tuple[UUID, tuple[UUID, ...]]] = {}
+    for judged in batch:
+        if judged.letter and judged.verdict is Verdict.ACCEPTED and not _repeats(judged, known):
+            first.setdefault(judged.letter, (judged.id, judged.spec_ids))
+    return {
+        judged.content_id: first[judged.letter]
+        for judged in batch
+        if judged.content_id and judged.letter in first and judged.content_id != first[judged.letter][0]
+    }
 
 
 def has_room(conn: Connection[Any], judged: Judged) -> bool:

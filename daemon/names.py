@@ -1,8 +1,8 @@
 """Names in the DNS: what has to be asked, and what was answered.
 
 The child that reads a mail has no network: it names its questions, its parent
-asks them, and the child goes on with the answers. So what a stranger's DNS
-server says is read where it can do no harm, like the mail itself.
+asks them, and the child goes on with the answers. So what the records of a
+stranger say is read where it can do no harm, like the mail itself.
 """
 
 from __future__ import annotations

@@ -36,9 +36,7 @@ ROUNDS = 12
 class Prover:
     """Judges mails by what was read of them, and by what the DNS says where that decides."""
 
-    def __init__(
-        self, readers: Readers, defaults: Defaults, resolver: Resolver, timeout: float = 10.0
-    ) -> None:
+    def __init__(self, readers: Readers, defaults: Defaults, resolver: Resolver, timeout: float) -> None:
         self._readers, self._resolver, self._timeout = readers, resolver, timeout
         self._policy, self._ours = defaults.policy, defaults.ours
         self._places = BoundedSemaphore(PLACES)
@@ -59,7 +57,7 @@ class Prover:
         return judged
 
     def close(self) -> None:
-        """End once the mails that wait are judged; the resolver and the readers are closed first."""
+        """End once the mails that wait are deferred; the resolver and the readers are closed first."""
         self._threads.shutdown()
 
     def _prove(self, envelope: Envelope, reading: Reading, questions: frozenset[Question]) -> Judgement:

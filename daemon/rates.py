@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -35,19 +34,13 @@ class _Count:
             self.pieces.append((piece, 1))
         self.mails += 1
 
-    def take_back(self) -> None:
-        piece, mails = self.pieces.pop()
-        if mails > 1:
-            self.pieces.append((piece, mails - 1))
-        self.mails -= 1
-
 
 class Rates:
     """At most ``limit`` mails of one sender within any ``window`` seconds; None: as many as they like.
 
     A mail counts for the window and up to a sixtieth of it longer, so the
     limit is never exceeded. Addresses that differ by case alone are one
-    sender. May be used by several threads; forgets when the process ends.
+    sender. For one thread at a time; forgets when the process ends.
     """
 
     def __init__(
@@ -56,29 +49,27 @@ class Rates:
         self._limit, self._clock = limit, clock
         self._piece = window / PIECES
         self._counts: OrderedDict[str, _Count] = OrderedDict()  # the sender who came last stands last
-        self._lock = threading.Lock()
 
-    def take(self, sender: str) -> bool:
-        """Count one mail of ``sender``; False, and nothing is counted, when it is one too many."""
+    def allows(self, sender: str, more: int = 1) -> bool:
+        """Whether ``sender`` may bring so many mails more now; nothing is counted."""
         if self._limit is None:
             return True
-        sender, now = sender.lower(), int(self._clock() / self._piece)
-        with self._lock:
-            self._forget_before(now - PIECES)
-            count = self._count(sender)
-            count.forget_before(now - PIECES)
-            if count.mails >= self._limit:
-                return False
-            count.add(now)
-            self._counts.move_to_end(sender)
-            return True
+        count = self._counts.get(sender.lower())
+        if count:
+            count.forget_before(self._now() - PIECES)
+        return (count.mails if count else 0) + more <= self._limit
 
-    def give_back(self, sender: str) -> None:
-        """Undo the last take of ``sender``, whose mail came to nothing for another reason."""
-        with self._lock:
-            count = self._counts.get(sender.lower())
-            if count and count.mails:
-                count.take_back()
+    def count(self, sender: str) -> None:
+        """Count one mail of ``sender``, which was taken."""
+        if self._limit is None:
+            return
+        sender, now = sender.lower(), self._now()
+        self._forget_before(now - PIECES)
+        self._count(sender).add(now)
+        self._counts.move_to_end(sender)
+
+    def _now(self) -> int:
+        return int(self._clock() / self._piece)
 
     def _count(self, sender: str) -> _Count:
         """What is known of ``sender``; at the cap, who hasn't come for longest makes room for a new one."""

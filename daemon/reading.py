@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from daemon.trust.rules import Rule
 
 
+#: Sprints of all specifications of one mail: thousands were seconds of everybody's time in one commit.
+SPRINTS_MAX = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """What the configuration says where a mail doesn't, and who may send: ``ours`` are our addresses."""
@@ -159,6 +163,11 @@ def _plans(mail: Mail, senders: Sequence[Rule | None], defaults: Defaults) -> It
     read = [(document, read_document(document)) for document in found]
     unread = tuple(problem for _, problems in read if isinstance(problems, tuple) for problem in problems)
     specs = [(document, spec) for document, spec in read if not isinstance(spec, tuple)]
+    asked = sum(len(epic.sprints) for _, spec in specs for epic in spec.epics)
+    if asked > SPRINTS_MAX:
+        unread += (
+            Problem(f"{asked} sprints in one mail, and {SPRINTS_MAX} at most are taken: send several"),
+        )
     for rule in senders:
         yield _plan_under(rule, mail, specs, unread, defaults)
 

@@ -74,7 +74,12 @@ class Judged:
     def letter(self) -> str | None:
         """What all copies of it share that its signature takes for it; None when nothing was signed."""
         letter = self.judgement.evidence.get("letter")
-        return letter if self.verdict is Verdict.ACCEPTED and isinstance(letter, str) else None
+        return letter if isinstance(letter, str) else None
+
+    @property
+    def sender(self) -> str:
+        """Whose mail it is; empty when there is any doubt."""
+        return (self.mail.sender if self.mail else None) or ""
 
     @property
     def spec_ids(self) -> tuple[UUID, ...]:

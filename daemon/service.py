@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import signal
+import socket
 import ssl
 import sys
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -31,7 +32,7 @@ from daemon.storage import FileStorage
 from db.pool import open_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from daemon.mail import Envelope
     from daemon.outcome import Outcome
@@ -41,6 +42,8 @@ log = structlog.get_logger()
 
 #: Where mail is taken when the configuration names no address, or the next free port of ``PORTS``.
 HOST, PORTS = "127.0.0.1", range(8025, 8125)
+#: Why an address can't be had that no waiting will mend.
+_MISCONFIGURED = {errno.EACCES, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}
 #: Seconds that mails under way get to be finished when the service is asked to stop.
 DRAIN = 25.0
 #: Seconds between two lines for ``systemctl status`` when no watchdog asks for more.
@@ -62,7 +65,7 @@ def run(settings: Settings) -> None:
         StartError, ListenError, database.UnfitError, db.embedded.EmbeddedError: it can't start.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing to read again yet
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there are logins to read again
     os.umask(0o077)
     memory.give_back()
     log.info(Event.STARTING, version=version("specpost"), pid=os.getpid())
@@ -71,6 +74,7 @@ def run(settings: Settings) -> None:
     tls = _tls(settings.smtp)
     with _desk(settings.smtp) as desk, assembled(settings) as intake:
         asyncio.run(_serve(settings, intake, inherited, tls, desk))
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a handler ends before the process does
     log.info(Event.STOPPED)
 
 
@@ -93,7 +97,7 @@ def assembled(settings: Settings) -> Iterator[Intake]:
         house.enter_context(closing(prover))
         resolver.start()
         house.enter_context(closing(resolver))
-        house.enter_context(closing(readers))  # left first: what has been read is still judged and committed
+        house.enter_context(closing(readers))  # left first: what has been judged is still committed
         readers.start()
         yield intake
 
@@ -123,7 +127,7 @@ async def _serve(
     smtp = [str(each) for each in listeners if each.protocol == "smtp"]
     lmtp = [str(each) for each in listeners if each.protocol == "lmtp"]
     with whereabouts.published(settings.state_dir, smtp):
-        if not settings.senders:
+        if not settings.senders or any("none" in sender.proof for sender in settings.senders.values()):
             log.warning(Event.UNPROTECTED, senders="anyone who can reach a loopback address of this machine")
         log.info(Event.READY, smtp=smtp, lmtp=lmtp)
         notify.ready()
@@ -146,16 +150,16 @@ def _signals(desk: LoginDesk | None) -> tuple[asyncio.Event, asyncio.Event]:
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def asked(*_: object) -> None:
+    def soon(callback: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # the loop is over, and what follows it ends by itself
-            loop.call_soon_threadsafe((hurry if stop.is_set() else stop).set)
+            loop.call_soon_threadsafe(callback)
 
     # Not the loop's own handlers: they end with it, and the next signal would kill us while parts are taken
     # apart, the embedded database among them.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, asked)
+        signal.signal(number, lambda *_: soon((hurry if stop.is_set() else stop).set))
     if desk:
-        loop.add_signal_handler(signal.SIGHUP, desk.reload)
+        signal.signal(signal.SIGHUP, lambda *_: soon(desk.reload))
     return stop, hurry
 
 
@@ -165,7 +169,8 @@ async def _listen(server: SmtpServer, smtp: Smtp, inherited: Sequence[Listener])
         try:
             return await server.start([*inherited, *map(wiring.listener, smtp.listen or ())])
         except OSError as error:
-            raise ListenError(f"can't listen: {error} ([smtp] listen)") from error
+            trouble = StartError if error.errno in _MISCONFIGURED else ListenError
+            raise trouble(f"can't listen: {error.strerror or error} ([smtp] listen)") from error
     for port in PORTS:
         try:
             return await server.start([Listener("smtp", (HOST, port))])
@@ -196,18 +201,25 @@ async def _nurse(settings: Settings, intake: Intake) -> None:
 def _inherited(settings: Settings) -> list[Listener]:
     """The sockets systemd opened for us; strangers may reach one only where it is said who may send.
 
-    A socket that is called ``lmtp`` (``FileDescriptorName=``) speaks LMTP, every other SMTP.
+    One that is called ``lmtp`` (``FileDescriptorName=``) speaks LMTP, as
+    does every UNIX socket, since only a mail server of ours comes to it.
+    Every other speaks SMTP.
     """
     try:
         sockets = notify.inherited_sockets()
     except ValueError as error:
         raise StartError(f"{error}; see specpost.socket") from error
-    listeners = [Listener("lmtp" if name == "lmtp" else "smtp", inherited) for name, inherited in sockets]
-    for listener, (_, inherited) in zip(listeners, sockets, strict=True):
-        if listener.protocol == "lmtp" or not notify.is_loopback(inherited):
-            for key, words in for_strangers(settings, f"the inherited socket {listener}"):
-                raise StartError(f"{'.'.join(key)}: {words}")
-    return listeners
+    return [_admitted(settings, name, inherited) for name, inherited in sockets]
+
+
+def _admitted(settings: Settings, name: str, inherited: socket.socket) -> Listener:
+    is_lmtp = name == "lmtp" or inherited.family == socket.AF_UNIX
+    listener = Listener("lmtp" if is_lmtp else "smtp", inherited)
+    if is_lmtp or not notify.is_loopback(inherited):
+        complaint = next(for_strangers(settings, f"the inherited socket {listener}"), None)
+        if complaint:
+            raise StartError(f"{'.'.join(complaint[0])}: {complaint[1]}")
+    return listener
 
 
 @contextmanager
@@ -238,8 +250,13 @@ def _tls(smtp: Smtp) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(smtp.tls_cert, smtp.tls_key)
+        context.load_cert_chain(
+            smtp.tls_cert, smtp.tls_key, password=lambda: ""
+        )  # else it asks on a terminal
     except (OSError, ssl.SSLError) as error:
-        message = f"[smtp] tls_cert {smtp.tls_cert} and tls_key {smtp.tls_key} can't be used: {error}"
+        message = (
+            f"[smtp] tls_cert {smtp.tls_cert} and tls_key {smtp.tls_key} can't be used ({error}): they"
+            " must be a certificate chain in PEM and its own key, without a passphrase"
+        )
         raise StartError(message) from error
     return context

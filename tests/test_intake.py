@@ -35,6 +35,17 @@ if TYPE_CHECKING:
     from tests.fix_house import House
 
 
+def test_a_mail_that_asks_for_too_many_sprints_is_rejected(house: House) -> None:
+    """In all its specifications together; who needs more sends several, and nobody else waits for them."""
+    spec = "planning: {epics: [{sprints: [" + "{goals: [g]}, " * 400 + "]}]}\nmeta: {repo: example/tides}\n"
+
+    outcome = house.take(a_mail(*((f"{name}-spec.yaml", spec) for name in "abc")))
+
+    assert outcome.verdict is Verdict.REJECTED
+    assert str(outcome.problems[0]) == "1200 sprints in one mail, and 1000 at most are taken: send several"
+    assert house.take(a_mail(*((f"{name}-spec.yaml", spec) for name in "ab"))).verdict is Verdict.ACCEPTED
+
+
 def test_a_mailed_specification_is_a_spec_with_its_sprints_and_two_events(house: House) -> None:
     """An accepted mail leaves all its rows behind, and the outcome names them."""
     outcome = house.take()

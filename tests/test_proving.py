@@ -117,11 +117,21 @@ def test_the_dns_is_asked_so_often_and_no_more(
 
 
 def test_a_sender_over_their_rate_comes_again_later(join: Callable[..., Any]) -> None:
-    """It is counted by the proven sender: whom somebody pretends to be loses nothing."""
+    """What was accepted counts; what others send in their name, and copies of their mails, take nothing."""
+    copy = letter(From="kim@staff.example")
     with join(rates=Rates(2)) as house:
+        first = take(house, copy, login=LOGIN).result(PATIENCE)
+        copies = [take(house, copy, login=LOGIN).result(PATIENCE) for _ in range(3)]
         forged = [take(house, letter(From="kim@staff.example")).result(PATIENCE) for _ in range(3)]
-        outcomes = [by_login(house) for _ in range(3)]
+        second, third = by_login(house), by_login(house)
+        again = take(house, copy, login=LOGIN).result(PATIENCE)
 
+    assert {each.verdict for each in copies} == {Verdict.DUPLICATE}
     assert {each.verdict for each in forged} == {Verdict.REFUSED}
-    assert [each.verdict for each in outcomes] == [Verdict.ACCEPTED, Verdict.ACCEPTED, Verdict.DEFERRED]
-    assert outcomes[-1].reason == "its sender is over [smtp] sender_rate"
+    assert (first.verdict, second.verdict, third.verdict) == (
+        Verdict.ACCEPTED,
+        Verdict.ACCEPTED,
+        Verdict.DEFERRED,
+    )
+    assert third.reason == "its sender is over [smtp] sender_rate"
+    assert again.verdict is Verdict.DUPLICATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,8 @@ _MAIL_HEADER = re.compile(
     rb"From |(?:Return-Path|Received|From|To|Subject|Date|Message-ID|MIME-Version):", re.IGNORECASE
 )
 
+_RETURN_PATH = re.compile(rb"(?:[^\r\n]+\r\n)*?Return-Path:\s*<([^<>\s]+)>", re.IGNORECASE)
+
 #: Who mails a specification that is only checked.
 SENDER, RECIPIENT = "check@localhost", "specs@localhost"
 
@@ -43,13 +45,22 @@ class CheckError(Exception):
     """There is no telling what would become of it; the text says why."""
 
 
-def check(file: Path, settings: Settings, *, dns: bool) -> bool:
-    """Print what would become of ``file`` (``-``: standard input); whether it would be taken, or ignored.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be checked: ``peer`` is the address that would bring it, None when nobody says."""
+
+    file: Path
+    peer: str | None = None
+    dns: bool = False
+
+
+def check(asked: Asked, settings: Settings) -> bool:
+    """Print what would become of a file (``-``: standard input); whether it would be taken, or ignored.
 
     A specification by itself has no sender: who may send is asked of mails
-    alone. ``dns`` says whether their signatures are looked up.
+    alone.
     """
-    envelope, is_mail = _envelope(file, settings)
+    envelope, is_mail = _envelope(asked, settings)
     defaults = wiring.defaults(settings)
     if not is_mail:
         defaults = replace(defaults, policy=Policy())
@@ -57,18 +68,23 @@ def check(file: Path, settings: Settings, *, dns: bool) -> bool:
     try:
         readers.start()
         reading = readers.read(envelope).result()
-        judgement = (_looked_up if dns else _offline)(envelope, reading, readers, defaults, settings)
+        if asked.dns:
+            judgement = _looked_up(envelope, reading, readers, defaults, settings)
+        else:
+            judgement = _offline(envelope, reading, defaults.policy)
     except (Unreadable, Broken) as reason:
         click.echo(f"verdict  {Verdict.HELD}: {printable(str(reason))}")
         return False
     except Busy as trouble:
-        raise CheckError(f"{file} could not be read: {trouble}") from trouble
+        raise CheckError(f"{asked.file} could not be read: {trouble}") from trouble
     finally:
         readers.close()
     if judgement.later:
-        raise CheckError(f"{file} can't be judged now: {judgement.later}")
+        raise CheckError(f"{asked.file} can't be judged now: {judgement.later}")
     found = judged(envelope, reading, judgement)
     _tell(found)
+    if found.verdict is Verdict.REFUSED:
+        _tell_what_is_unknown(asked)
     return found.verdict in (Verdict.ACCEPTED, Verdict.IGNORED)
 
 
@@ -82,28 +98,42 @@ def _looked_up(
         return prover.judge(envelope, reading).result()
 
 
-def _offline(
-    envelope: Envelope, reading: Reading, _readers: Readers, defaults: Defaults, _settings: Settings
-) -> Judgement:
+def _offline(envelope: Envelope, reading: Reading, policy: Policy) -> Judgement:
     found = reading.found
     if found.dkim and found.dkim.questions:
         names = ", ".join(map(str, sorted(found.dkim.questions)))
         unchecked = Dkim(why=(f"DKIM not checked (offline); --dns looks up {names}",))
         found = replace(found, dkim=unchecked)
-    return judge(envelope, reading.mail, reading.requests(), found, defaults.policy)
+    return judge(envelope, reading.mail, reading.requests(), found, policy)
 
 
-def _envelope(file: Path, settings: Settings) -> tuple[Envelope, bool]:
-    """How ``file`` would come, and whether it is a mail already."""
+def _tell_what_is_unknown(asked: Asked) -> None:
+    """What a file can't say, and whoever brings the mail would."""
+    click.echo("note     it was judged as if it came now")
+    if asked.peer is None:
+        click.echo(
+            "note     nobody said who would bring it (--peer ADDRESS), so SPF and a relay's word don't count"
+        )
+
+
+def _envelope(asked: Asked, settings: Settings) -> tuple[Envelope, bool]:
+    """How the file would come, and whether it is a mail already."""
     recipient = next(iter(settings.smtp.recipients), RECIPIENT)
-    content = _content(file, settings.smtp.max_size)
-    is_mail = _is_mail(file, content)
+    content = _content(asked.file, settings.smtp.max_size)
+    is_mail = _is_mail(asked.file, content)
     if is_mail:
         raw = posting.crlf(content)
     else:
-        name = "standard-input" if str(file) == "-" else file.name
+        name = "standard-input" if str(asked.file) == "-" else asked.file.name
         raw = posting.wrap({name: content}, SENDER, recipient, None)
-    return Envelope(raw, "check", "nowhere", SENDER, (recipient,), datetime.now(UTC)), is_mail
+    peer, now = asked.peer or "nowhere", datetime.now(UTC)
+    return Envelope(raw, "check", peer, _mail_from(raw), (recipient,), now), is_mail
+
+
+def _mail_from(raw: bytes) -> str:
+    """The envelope's sender, which whoever delivered the mail wrote on top of it (RFC 5321, 4.4)."""
+    written = _RETURN_PATH.match(raw)
+    return written[1].decode("ascii", "replace") if written else SENDER
 
 
 def _content(file: Path, most: int) -> bytes:

@@ -105,6 +105,10 @@ def crlf(message: bytes) -> bytes:
 def door(settings: Settings, smtp: str | None) -> tuple[str, int]:
     """Where to mail to: ``smtp`` (HOST:PORT), else the daemon that runs on this state."""
     running = whereabouts.find(settings.state_dir)
+    if not smtp and running and not running.smtp:
+        raise PostingError(
+            "the daemon on this machine takes mail by LMTP alone; --smtp HOST:PORT names a mail server"
+        )
     given = smtp or (running.smtp[0] if running and running.smtp else None)
     if given is None:
         return USUAL

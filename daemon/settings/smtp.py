@@ -125,7 +125,7 @@ class Smtp(Table):
     )
     sender_rate: Annotated[int | None, count(1, 1_000_000)] = Field(
         default=None,
-        description="Mails that one proven sender may have taken within an hour; left out, no limit.",
+        description="New mails of one sender that are accepted within an hour; left out, no limit.",
     )
     session_timeout: Annotated[float, duration(1, 86_400)] = Field(
         default=600.0, description="The longest a session may last; a mail under way is finished first."
@@ -150,6 +150,9 @@ class Smtp(Table):
     line_length: Annotated[int, size(1000, MIB)] = Field(
         default=64 * KIB,
         description="The longest line of a mail; 3 % of real mail exceeds the standard's 998.",
+    )
+    junk_commands: Annotated[int, count(10, 10_000)] = Field(
+        default=100, description="Commands without progress towards a mail after which a session is closed."
     )
     errors: Annotated[int, count(1, 1000)] = Field(
         default=20, description="Bad commands after which a session is closed."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.entitled.letter import letter, signed
+from tests.entitled.providers import OUTLOOK, microsofts
 from tests.fix_daemon import specpost
 from tests.fix_house import SPEC, US
 
@@ -38,11 +39,17 @@ def config(tmp_path: Path, published: DnsServer) -> Path:
 
 def check(config: Path, raw: bytes, *options: str) -> tuple[int, str]:
     """The status, and what is printed first."""
+    status, printed = check_all(config, raw, *options)
+    return status, printed.splitlines()[0]
+
+
+def check_all(config: Path, raw: bytes, *options: str) -> tuple[int, str]:
+    """The status, and all that is printed."""
     file = config.with_name("mail.eml")
     file.write_bytes(raw)
     done = specpost("check", str(file), "--config", str(config), *options)
     assert done.stderr == ""
-    return done.returncode, done.stdout.splitlines()[0]
+    return done.returncode, done.stdout
 
 
 def test_offline_a_signature_is_not_checked(config: Path) -> None:
@@ -75,6 +82,17 @@ def test_why_a_mail_would_be_refused_is_said_in_words(config: Path, raw: bytes, 
 
     assert status == 1
     assert first.startswith(f"verdict  refused: {words}")
+
+
+def test_who_brings_it_can_be_said(config: Path) -> None:
+    """Microsoft signs no To, so SPF decides: without a peer the operator hears what is missing."""
+    delivered = b"Return-Path: <ana@bounces.example.com>\r\n" + microsofts()
+
+    status, printed = check_all(config, delivered, "--dns")
+    assert status == 1
+    assert "nobody said who would bring it (--peer ADDRESS)" in printed
+
+    assert check(config, delivered, "--dns", "--peer", OUTLOOK) == (0, "verdict  accepted")
 
 
 def test_a_specification_by_itself_has_no_sender(config: Path) -> None:

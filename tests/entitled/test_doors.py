@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import signal
 import smtplib
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.entitled.letter import above, letter
 from tests.fix_daemon import PATIENCE, new_daemon, specpost
-from tests.fix_house import US
+from tests.fix_house import SPEC, US
 
 if TYPE_CHECKING:
     import ssl
@@ -136,6 +137,35 @@ def test_a_mail_server_of_ours_delivers_by_lmtp(doors: Daemon, folder: Path) -> 
     assert first == second
     assert first[0] == 250
     assert stranger[0] in (503, 550)
+
+
+def test_send_says_when_mail_is_taken_by_lmtp_alone(
+    folder: Path, certificate: Path, database: Database
+) -> None:
+    """There is nothing that it could speak to."""
+    file = folder / "specpost.toml"
+    only = CONFIGURATION.replace('"127.0.0.1:0", ', "")
+    file.write_text(only.format(folder=folder, certificate=certificate))
+    spec = folder / "spec.yaml"
+    spec.write_text(SPEC)
+    variables = {"SPECPOST_CONFIG": str(file), "SPECPOST_DATABASE__URL": database.url}
+    with new_daemon(folder / "daemon", listen=None, **variables) as daemon:
+        done = specpost("send", str(spec), env=daemon.env)
+
+    assert done.returncode == 1
+    assert "takes mail by LMTP alone" in done.stderr
+
+
+def test_a_hang_up_while_it_ends_spoils_nothing(doors: Daemon) -> None:
+    """Whoever reloads what is being stopped gets an orderly end."""
+    doors.process.send_signal(signal.SIGTERM)
+    doors.await_event("stopping")
+    while doors.process.poll() is None:
+        doors.process.send_signal(signal.SIGHUP)
+        time.sleep(0.005)
+
+    assert doors.process.returncode == 0
+    assert doors.events()[-1] == "stopped"
 
 
 def test_without_logins_a_hang_up_ends_nothing(daemon: Daemon) -> None:

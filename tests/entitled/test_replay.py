@@ -10,12 +10,16 @@ from daemon.outcome import Verdict
 from tests.entitled.case import Case, accepted, refused
 from tests.entitled.letter import MODEST, above, attached, below, changed, letter, signed, text
 from tests.entitled.providers import MICROSOFT, OUTLOOK, microsofts, outlook
-from tests.fix_gate import RELAY
-from tests.fix_house import PATIENCE, US, an_envelope
+from tests.fix_gate import DEFAULTS, RELAY
+from tests.fix_house import PATIENCE, US, an_envelope, new_house
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from daemon.readers import Readers
+    from tests.fix_database import Database
+    from tests.fix_dns import DnsServer
     from tests.fix_gate import Gate
 
 TAGGED = "specs+example=app@example.net"
@@ -204,6 +208,38 @@ def test_of_two_copies_that_come_at_once_one_makes_a_specification(gate: Gate) -
     assert gate.counts()["specs"] == before + 1
     assert {each.verdict for each in outcomes} == {Verdict.ACCEPTED, Verdict.DUPLICATE}
     assert len({(each.mail_id, each.spec_ids) for each in outcomes}) == 1
+
+
+def test_a_copy_that_can_no_longer_be_read_is_still_one(gate: Gate) -> None:
+    """Its indentation is gone, and that tells who sends it nothing of what is wrong with it."""
+    raw = signed(text(), names="from:to:subject:date:message-id:content-type")
+    first = gate.expect(accepted(lambda: raw))
+    flat = changed(raw, "    - id: E1", " - id: E1")
+    before = gate.counts()["status_events"]
+
+    assert first["letter"]
+    gate.expect(Case(mail=lambda: flat, peer="192.0.2.99", verdict=Verdict.DUPLICATE))
+    assert gate.counts()["status_events"] == before
+
+
+def test_copies_that_come_to_two_services_at_once_are_one(
+    gate: Gate, gate_readers: Readers, gate_database: Database, published: DnsServer, tmp_path: Path
+) -> None:
+    """The database knows which was first; the other service hears of it in time, and nobody comes again."""
+    with new_house(
+        gate_readers, gate_database, tmp_path, defaults=DEFAULTS, dns=[published.address]
+    ) as other:
+        for _ in range(5):
+            raw = signed(names="from:to:subject:date:message-id")
+            wider = LOOSE["a wider space in the text"](raw)
+            coming = [
+                house.intake.take(an_envelope(each, peer="192.0.2.99"))
+                for house, each in ((gate.house, raw), (other, wider))
+            ]
+            outcomes = [each.result(PATIENCE) for each in coming]
+
+            assert {each.verdict for each in outcomes} == {Verdict.ACCEPTED, Verdict.DUPLICATE}
+            assert outcomes[0].spec_ids == outcomes[1].spec_ids
 
 
 def test_a_relays_word_makes_no_second_specification_of_a_copy(gate: Gate) -> None:
