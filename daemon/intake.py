@@ -25,6 +25,7 @@ from db import arrivals, events, mails, parts, specs, sprints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
     from uuid import UUID
 
     from psycopg import Connection
@@ -163,8 +164,9 @@ class Intake:
             told = self._turned_away(conn, batch, known)
             kept = [judged for judged in batch if id(judged) not in told]
             known |= copies(kept, known)
-            self._store(judged for judged in kept if not _repeats(judged, known))
-            told |= dict(zip(map(id, kept), record(conn, kept, known), strict=True))
+            again = rejected_before(conn, kept)
+            self._store(judged for judged in kept if not _repeats(judged, known) and id(judged) not in again)
+            told |= dict(zip(map(id, kept), record(conn, kept, known, again), strict=True))
         for judged in kept:
             if told[id(judged)].verdict is Verdict.ACCEPTED:
                 self._rates.count(judged.sender)
@@ -235,6 +237,22 @@ def copies(batch: Sequence[Judged], known: Known) -> Known:
     }
 
 
+def rejected_before(conn: Connection[Any], batch: Sequence[Judged]) -> set[int]:
+    """Which mails of the batch were rejected before, but for white space and headers that nobody signed.
+
+    They are rejected again, and nobody is told and nothing kept: whoever
+    holds a copy can make as many of it as they like.
+    """
+    rejected = [judged for judged in batch if judged.verdict is Verdict.REJECTED and judged.letter]
+    seen = mails.rejected(conn, {judged.letter for judged in rejected if judged.letter})
+    again = set()
+    for judged in rejected:
+        if judged.letter in seen:
+            again.add(id(judged))
+        seen.add(judged.letter or "")
+    return again
+
+
 def has_room(conn: Connection[Any], judged: Judged) -> bool:
     """Whether one more mail can be held."""
     held = mails.held(conn, judged.envelope.peer)
@@ -242,7 +260,9 @@ def has_room(conn: Connection[Any], judged: Judged) -> bool:
     return held.mails < HELD_MAILS and fits and held.of_peer < HELD_A_PEER
 
 
-def record(conn: Connection[Any], batch: Sequence[Judged], known: Known) -> list[Outcome]:
+def record(
+    conn: Connection[Any], batch: Sequence[Judged], known: Known, again: AbstractSet[int] = frozenset()
+) -> list[Outcome]:
     """Write what the batch leaves behind; events only for what this transaction made."""
     first = {judged.id: judged for judged in reversed(batch) if not _repeats(judged, known)}
     wanted = [judged for judged in first.values() if judged.verdict is Verdict.ACCEPTED]
@@ -250,13 +270,16 @@ def record(conn: Connection[Any], batch: Sequence[Judged], known: Known) -> list
     inserted = mails.insert(conn, [mail_row(judged) for judged in wanted])
     changed = mails.upsert(conn, [mail_row(judged) for judged in others])
     new = [judged for judged in wanted if judged.id in inserted]
-    told = new + [judged for judged in others if judged.id in changed]
+    told = new + [judged for judged in others if judged.id in changed and id(judged) not in again]
     outcomes = [_outcome(judged, known, made={id(judged) for judged in new}) for judged in batch]
     with conn.pipeline():
         arrivals.insert(
             conn, [arrival_row(judged, outcome) for judged, outcome in zip(batch, outcomes, strict=True)]
         )
-        parts.insert(conn, [stored.row for judged in new + others for stored in judged.stored])
+        parts.insert(
+            conn,
+            [stored.row for judged in new + others if id(judged) not in again for stored in judged.stored],
+        )
         specs.insert(conn, [row for judged in new for row in spec_rows(judged)])
         sprints.insert(conn, [row for judged in new for row in sprint_rows(judged)])
         events.insert(conn, [row for judged in told for row in events_of(judged)])

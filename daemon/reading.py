@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     from daemon.trust.rules import Rule
 
 
-#: Sprints of all specifications of one mail: thousands were seconds of everybody's time in one commit.
+#: Sprints of all specifications of one mail. Thousands were seconds of everybody's time in one commit, and a
+#: Definition of Done stands in the plan once for each, so that kilobytes of mail were megabytes of plan.
 SPRINTS_MAX = 1000
+#: In the place of what was not read since nothing could prove it: the mail is refused for that.
+_UNREAD = Problem("not read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,8 @@ def read(envelope: Envelope, defaults: Defaults) -> Reading:
     if not theirs:
         return Reading(mail)
     found = evidence.find(envelope, mail, theirs, policy, defaults.ours)
+    if not evidence.may_prove(envelope, theirs, found):
+        return Reading(mail, tuple(Plan(rule, problems=(_UNREAD,)) for rule in theirs), found)
     return Reading(mail, tuple(_plans(mail, theirs, defaults)), found)
 
 

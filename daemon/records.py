@@ -167,7 +167,7 @@ def mail_row(judged: Judged) -> MailRow:
         source=judged.envelope.source,
         sender=mail.sender if mail else None,
         message_id=_indexable(mail.message_id) if mail and mail.message_id else None,
-        references=mail.references if mail else (),
+        references=mail.references if mail and judged.verdict in KEPT else (),
         subject=mail.subject if mail else None,
         sent_at=mail.sent_at if mail else None,
         size=len(judged.envelope.raw),

@@ -62,16 +62,19 @@ class Held:
 
 INSERT = insert_into("intake.mails", MailRow, "on conflict (id) do nothing returning id")
 
+# What a sender was told of their mail stays, whoever brings a copy of it that gets nowhere.
 UPSERT = insert_into(
     "intake.mails",
     MailRow,
     """
     on conflict (id) do update set
       verdict = excluded.verdict, reason = excluded.reason, problems = excluded.problems,
-      evidence = excluded.evidence, rule = excluded.rule, reply_allowed = excluded.reply_allowed,
-      sender = excluded.sender, content_id = excluded.content_id, decided_at = excluded.decided_at
+      evidence = excluded.evidence, letter = excluded.letter, rule = excluded.rule,
+      reply_allowed = excluded.reply_allowed, sender = excluded.sender, content_id = excluded.content_id,
+      decided_at = excluded.decided_at
     where (mails.verdict, mails.problems, mails.reason)
       is distinct from (excluded.verdict, excluded.problems, excluded.reason)
+      and not (mails.verdict in ('held', 'rejected') and excluded.verdict in ('refused', 'ignored'))
     returning id
     """,
 )
@@ -102,6 +105,14 @@ def accepted(conn: Connection, ids: Collection[UUID], letters: Collection[str]) 
         return []
     with conn.cursor(row_factory=class_row(Accepted)) as cursor:
         return cursor.execute(ACCEPTED, [list(ids), list(letters)]).fetchall()
+
+
+REJECTED = "select letter from intake.mails where verdict = 'rejected' and letter = any(%s)"
+
+
+def rejected(conn: Connection, letters: Collection[str]) -> set[str]:
+    """Which of ``letters`` were rejected before."""
+    return {row[0] for row in conn.execute(REJECTED, [list(letters)])} if letters else set()
 
 
 def held(conn: Connection, peer: str) -> Held:

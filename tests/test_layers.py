@@ -33,7 +33,7 @@ ROWS = """
     planning settings
     spec
     mail
-    log outcome memory names rates
+    log outcome memory names rates peers
     text
 """
 LINE_OF = {room: line for line, row in enumerate(ROWS.split("\n")) for room in row.split()}

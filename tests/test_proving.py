@@ -12,7 +12,7 @@ from daemon.mail import Login
 from daemon.outcome import Verdict
 from daemon.rates import Rates
 from tests.entitled.letter import letter, signed
-from tests.fix_gate import DEFAULTS
+from tests.fix_gate import DEFAULTS, RELAY
 from tests.fix_house import PATIENCE, an_envelope, new_house
 
 if TYPE_CHECKING:
@@ -41,12 +41,21 @@ def join(gate_readers: Readers, database: Database, tmp_path: Path) -> Callable[
 
 def take(house: House, raw: bytes, **changes: Any) -> Future[Outcome]:
     """Let a mail come from outside."""
-    return house.intake.take(an_envelope(raw, peer="203.0.113.9", mail_from="ana@example.com", **changes))
+    return house.intake.take(
+        an_envelope(raw, **({"peer": "203.0.113.9", "mail_from": "ana@example.com"} | changes))
+    )
 
 
 def by_login(house: House) -> Outcome:
     """What becomes of a mail whose sender logged in."""
     return take(house, letter(From="kim@staff.example"), login=LOGIN).result(PATIENCE)
+
+
+def await_place(house: House, waiting: Future[Outcome]) -> None:
+    """Return when the mail waits for the DNS."""
+    while not house.intake._prover._places._taken:
+        assert not waiting.done()
+        time.sleep(0.005)
 
 
 def test_while_mails_wait_for_the_dns_others_are_taken(join: Callable[..., Any], silent_dns: Address) -> None:
@@ -72,11 +81,41 @@ def test_more_than_may_wait_are_deferred_at_once(
     with join(silent_dns, timeout=60.0) as house:
         for _ in range(2):
             take(house, signed())
+        while house.intake._prover._places._taken[""] < 2:
+            time.sleep(0.005)
         third = take(house, signed()).result(PATIENCE)
         assert by_login(house).verdict is Verdict.ACCEPTED
 
     assert third.verdict is Verdict.DEFERRED
     assert "wait for the DNS already" in third.reason
+
+
+def test_one_neighbourhood_of_peers_has_its_share_and_no_more(
+    join: Callable[..., Any], silent_dns: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knows a name that is answered late keeps nobody waiting; a relay brings everybody's mail."""
+    monkeypatch.setattr(proving, "PEER_PLACES", 1)
+    with join(silent_dns, timeout=60.0) as house:
+        await_place(house, take(house, signed(), peer="2001:db8::1"))
+        beside = take(house, signed(), peer="2001:db8::2").result(PATIENCE)
+        others = [take(house, signed(), peer=peer) for peer in ("2001:db8:1::1", RELAY, RELAY)]
+        assert not any(each.done() for each in others)
+
+    assert "wait for the DNS already" in beside.reason
+
+
+def test_one_domain_has_its_share_and_no_more(
+    join: Callable[..., Any], silent_dns: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mails in the name of one sender don't keep those of others from being proven."""
+    monkeypatch.setattr(proving, "DOMAIN_PLACES", 1)
+    with join(silent_dns, timeout=60.0) as house:
+        await_place(house, take(house, signed()))
+        same = take(house, signed(), peer="192.0.2.1").result(PATIENCE)
+        other = take(house, signed(letter(From="ana@gmail.com"), domain="gmail.com"), peer="192.0.2.2")
+        assert not other.done()
+
+    assert "wait for the DNS already" in same.reason
 
 
 def test_a_place_is_free_again_after_the_answer(
@@ -96,8 +135,7 @@ def test_the_end_of_the_service_does_not_wait_for_the_dns(
     """A mail that waits is deferred, and its sender tries again."""
     with join(silent_dns, timeout=60.0) as house:
         waiting = take(house, signed())
-        while not house.intake._prover._places._value < proving.PLACES:
-            assert not waiting.done()
+        await_place(house, waiting)
         started = time.monotonic()
 
     assert time.monotonic() - started < PATIENCE / 4

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from daemon.log import Event
-from daemon.sources.door import neighbourhood
+from daemon.peers import neighbourhood
 from daemon.sources.refusal import Refusal
 from daemon.text import printable
 
@@ -110,7 +110,7 @@ class Desk:
         return found
 
     def _neighbourhood(self, peer: str) -> Neighbourhood:
-        place = peer if peer == "unix" else neighbourhood(peer)  # this machine too, unlike at the door
+        place = neighbourhood(peer)  # this machine too, unlike at the door
         found = self._known.setdefault(place, Neighbourhood())
         self._known.move_to_end(place)
         if len(self._known) > NEIGHBOURHOODS:

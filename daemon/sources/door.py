@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -11,6 +11,7 @@ import structlog
 
 from daemon.log import Event
 from daemon.outcome import Outcome, Verdict
+from daemon.peers import neighbourhood
 from daemon.sources.guests import Room
 
 if TYPE_CHECKING:
@@ -183,9 +184,3 @@ class Share:
         """Give everything back."""
         self._door.bytes_in_flight -= self._size
         self._size = 0
-
-
-def neighbourhood(host: str) -> str:
-    """Whom a cap per peer counts together: an IPv6 customer has a /64 of addresses."""
-    address = ip_address(host)
-    return host if address.version == 4 else str(ip_network((address.packed, 64), strict=False))  # noqa: PLR2004

@@ -23,8 +23,16 @@ _QUOTED = re.compile(r"[ \t]{0,3}>")
 #: or the mail that a client quotes below the answer without marking its lines. For a line without the
 #: white space at its end: with it, and any number of dashes before it, a long one took half a minute.
 _END = re.compile(
-    r"--|-{2,}[ ]?(?:original|forwarded|weitergeleitete|urspr|message d)[^\r\n]*--",
+    r"--|-{2,}[ ]?(?:original|forwarded|weitergeleitete|urspr|message d)[^\r\n]*--"
+    r"|-{4,}[^-]{1,60}-{4,}|_{10,}",
     re.IGNORECASE,
+)
+#: The headers of the mail below, as Outlook and others write them above it in all languages: a word, a name
+#: with an address, and a second word with a time or an address on the line that follows. The keys of a
+#: specification begin with a small letter.
+_HEADERS = re.compile(
+    r"[*]?[^\W\d_a-z][^\W\d_]{0,11}\s?:[*]?\s[^\r\n]*@[^\r\n]*(?:\r\n?|\n)"
+    r"[*]?[^\W\d_a-z][^\W\d_]{0,11}\s?:[*]?\s"
 )
 _OPENING = re.compile(
     r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<form>ya?ml|json)\b[^\r\n]*(?:\r\n?|\n)",
@@ -90,7 +98,7 @@ def own_words(body: str) -> str:
     """``body`` without quotes and signature, their lines left blank so that the others keep their numbers."""
     lines: list[str] = []
     for found in _LINE.finditer(body):
-        if _END.fullmatch(found[0].rstrip()):
+        if _END.fullmatch(found[0].rstrip()) or _HEADERS.match(body, found.start()):
             break
         lines.append("\n" if _QUOTED.match(found[0]) else found[0])
     return "".join(lines)

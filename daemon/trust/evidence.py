@@ -16,16 +16,22 @@ if TYPE_CHECKING:
     from daemon.trust.rules import Policy, Rule
 
 
+def may_prove(envelope: Envelope, rules: Sequence[Rule], found: Found) -> bool:
+    """Whether any of ``rules`` may yet be satisfied, so that it is worth reading what is asked for."""
+    dkim = found.dkim is not None and bool(found.dkim.questions)
+    return dkim or envelope.login is not None or found.results is not None or allowed(rules, Proof.NONE)
+
+
 def find(envelope: Envelope, mail: Mail, rules: Sequence[Rule], policy: Policy, ours: Addresses) -> Found:
     """What can be found without asking anybody; DKIM names the questions it has."""
     if not allowed(rules, Proof.DKIM) and not allowed(rules, Proof.AUTHENTICATION_RESULTS):
         return Found()
     said = results.believed(mail.headers, envelope.peer, policy)
-    case = Case.of(envelope, mail, said, ours)
+    case = Case.of(envelope, mail, said, ours, relayed=policy.is_relayed(envelope))
     return Found(
         signatures=signature.signatures(case),
         dkim=signature.verify(case, Answers()) if allowed(rules, Proof.DKIM) else None,
         results=said,
-        letter=signature.fingerprint(case) if said else None,
+        letter=signature.fingerprint(case),
         doubts=(*head.doubts(mail.headers), *head.oddities(head.split(envelope.raw)[0], mail.headers)),
     )

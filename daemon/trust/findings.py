@@ -17,12 +17,14 @@ class Delivery:
     """This very delivery of a mail, as far as SPF asks.
 
     ``peer`` is an address or ``unix``; ``spf_domain`` the domain for which a
-    relay of ours says that SPF passed, None when it says nothing.
+    relay of ours says that SPF passed, None when it says nothing; with
+    ``relayed`` the peer is a mail server of ours and not who sent the mail.
     """
 
     peer: str
     mail_from: str | None
     spf_domain: str | None = None
+    relayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,18 @@ class Case:
     received_at: datetime
 
     @classmethod
-    def of(cls, envelope: Envelope, mail: Mail, said: Results | None, ours: Addresses) -> Case:
+    def of(
+        cls, envelope: Envelope, mail: Mail, said: Results | None, ours: Addresses, *, relayed: bool = False
+    ) -> Case:
         """The case of a mail that has a sender; ``said`` is what a relay of ours found."""
+        spf_domain = said.spf if said else None
         return cls(
             raw=envelope.raw,
             headers=mail.headers,
             sender=mail.sender or "",
             routes=mail.routes,
             ours=ours,
-            delivery=Delivery(envelope.peer, envelope.mail_from, said.spf if said else None),
+            delivery=Delivery(envelope.peer, envelope.mail_from, spf_domain, relayed),
             received_at=envelope.received_at,
         )
 

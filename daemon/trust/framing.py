@@ -47,6 +47,8 @@ _UNENDED = re.compile(
     rb"\r\n[ \t]++\r\n",
     re.MULTILINE | re.IGNORECASE,
 )
+#: What no text has and every page: it may have been sent as one, and then never counts.
+_HTML = re.compile(rb"<(?:!doctype html|/?(?:html|body|p|div|br|pre|table)\b)", re.IGNORECASE)
 _WHITE_LINE = re.compile(rb"\n[ \t]++\r\n")
 #: Lines of Base64 and nothing else (RFC 2045, 6.8).
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]++={0,2}\r\n)++\Z")
@@ -104,6 +106,8 @@ def _text_flaws(headers: Mapping[str, str], body: bytes) -> Iterator[str]:
         yield f"Content-Type is not signed, and its text is over {TEXT_MAX >> 20} MiB"
     elif _has_parts(body):
         yield "Content-Type is not signed, and the body looks as if it had parts"
+    elif _HTML.search(body):
+        yield "Content-Type is not signed, and the body looks like HTML"
     elif _encoding(headers) not in _IDENTITY:
         yield "Content-Type is not signed, and the text is encoded"
 

@@ -23,7 +23,7 @@ def prove(proof: Proof, envelope: Envelope, mail: Mail, found: Found) -> dict[st
         case Proof.DKIM:
             return _by_dkim(found.dkim)
         case Proof.SMTP_AUTH:
-            return _by_login(envelope, sender)
+            return _by_login(envelope, sender, found)
         case Proof.AUTHENTICATION_RESULTS:
             return _by_results(mail, sender.rpartition("@")[2], found)
         case Proof.NONE:
@@ -36,13 +36,15 @@ def _by_dkim(dkim: Dkim | None) -> dict[str, Any] | str:
     return "; ".join(dkim.why if dkim else ()) or "no signature"
 
 
-def _by_login(envelope: Envelope, sender: str) -> dict[str, Any] | str:
+def _by_login(envelope: Envelope, sender: str, found: Found) -> dict[str, Any] | str:
     """Who logged in answers for the whole message, so nothing of it need be signed."""
     login = envelope.login
     if login is None:
         return "no login"
     owns = {address.lower() for address in login.owns}
-    return {"login": login.name} if sender.lower() in owns else f"the login {login.name} is not for {sender}"
+    if sender.lower() not in owns:
+        return f"the login {login.name} is not for {sender}"
+    return {"login": login.name} | ({"letter": found.letter} if found.letter else {})
 
 
 def _by_results(mail: Mail, domain: str, found: Found) -> dict[str, Any] | str:

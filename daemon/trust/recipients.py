@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?')
-_COMMENT = re.compile(r"\([^()]*+\)")
+_COMMENT = re.compile(r"\((?:[^()\\]|\\.)*+\)")
+#: What an encoded word hides or shows is a name (RFC 2047, 5), whatever stands in it unencoded.
+_WORD = re.compile(r"=\?[^?\s]*+\?[bq]\?[^?]*+\?=", re.IGNORECASE)
 #: An address alone or in angle brackets after a name (RFC 5322, 3.4).
 _ADDRESS = re.compile(
     r"\s*+(?:[^<>()@]*+<\s*+([^<>()\s@]++@[^<>()\s@]++)\s*+>|([^<>()\s@]++@[^<>()\s@]++))\s*+"
@@ -23,7 +25,9 @@ def addresses(value: str) -> Iterator[str]:
     addresses are ours is read more generously elsewhere: here an address
     counts for the sender's having written to it.
     """
-    plain = _COMMENT.sub(" ", _QUOTED.sub(" ", value))
+    plain = _COMMENT.sub(" ", _WORD.sub(" ", _QUOTED.sub(" ", value)))
+    if "(" in plain or ")" in plain:  # comments in comments, which nobody writes
+        return
     for entry in re.split(r"[,;:]", plain):
         if match := _ADDRESS.fullmatch(entry):
             yield match[1] or match[2]

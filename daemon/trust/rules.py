@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from ipaddress import IPv4Network, IPv6Network
 
+    from daemon.mail import Envelope
+
 
 class Proof(StrEnum):
     """How a mail may prove that it is from whom it says."""
@@ -74,6 +76,13 @@ class Policy:
     def of(self, sender: str | None) -> tuple[Rule, ...]:
         """The rules for ``sender`` in their order; none when there is any doubt who it is."""
         return tuple(rule for rule in self.rules if sender is not None and rule.is_for(sender))
+
+    def is_relayed(self, envelope: Envelope) -> bool:
+        """Whether a mail server passed it on, whose own address says nothing about who sent it.
+
+        LMTP is spoken by nobody else (RFC 2033), configured as a relay or not.
+        """
+        return envelope.source == "lmtp" or self.is_relay(envelope.peer)
 
     def is_relay(self, peer: str) -> bool:
         """Whether ``peer``, an address or ``unix``, is one of the relays."""

@@ -240,6 +240,8 @@ def _check_recipient(letter: _Letter, read: Claim, asking: Asking) -> dict[str, 
 def _check_delivery(letter: _Letter, asking: Asking) -> dict[str, Any] | str:
     delivery = letter.case.delivery
     unnamed = "it signs no To or Cc that names us"
+    if delivery.relayed:  # which may well be the sender's own server too, and so in their SPF
+        return f"{unnamed}, and {delivery.peer}, a relay of ours, doesn't say that SPF passed"
     peer, (local, _, domain) = _address(delivery.peer), (delivery.mail_from or "").rpartition("@")
     name = alignment.a_labels(domain)
     if peer is None:

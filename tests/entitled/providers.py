@@ -18,15 +18,15 @@ FASTMAIL = (
 OUTLOOK = "198.51.100.7"
 
 
-def outlook(**headers: str | None) -> bytes:
+def outlook(spec: str = SPEC, **headers: str | None) -> bytes:
     """A letter as Outlook on the web writes it."""
     return letter(
-        attached(SPEC, "_004_AM9P18_"),
+        attached(spec, "_004_AM9P18_"),
         Content_Type='multipart/mixed;\r\n\tboundary="_004_AM9P18_"',
         **{"X_MS_Exchange_SenderADCheck": "1", "Content_Language": "fr-FR"} | headers,
     )
 
 
-def microsofts(**headers: str | None) -> bytes:
+def microsofts(spec: str = SPEC, **headers: str | None) -> bytes:
     """Such a letter, signed as Microsoft 365 does."""
-    return signed(outlook(**headers), selector="selector2", names=MICROSOFT)
+    return signed(outlook(spec, **headers), selector="selector2", names=MICROSOFT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.fix_gate import Gate
 
 #: From where, and as whom, a stranger brings a copy.
-EVE = {"peer": "192.0.2.99", "mail_from": "eve@evil.example"}
+EVE: dict[str, Any] = {"peer": "192.0.2.99", "mail_from": "eve@evil.example"}
 PLAN = "# Tides\n\n- [ ] the next four tides\n"
 
 #: What makes a copy an echo, and that is never signed.
@@ -73,7 +73,7 @@ def test_a_copy_without_a_return_path_never_shadows_the_real_mail(gate: Gate) ->
 
 
 def test_a_copy_that_was_made_a_reply_never_shadows_the_real_mail(gate: Gate) -> None:
-    """Ana's plan is none in a reply, and no signature says that hers is none: it is rejected, and hers is not."""
+    """No plan is taken from a reply, and a header that makes one needs no signature: the copy is rejected."""
     names = "from:to:subject:date:message-id:content-type"
     raw = signed(text(crlf(PLAN), Subject="[example/app] tides"), names=names)
     reply = above(changed(raw, "- [ ]", "-   [ ]"), "In-Reply-To: <eves@evil.example>")

@@ -7,3 +7,4 @@
 alter table intake.mails add column letter text;
 
 create unique index mails_letter_key on intake.mails (letter) where verdict = 'accepted';
+create index idx_mails_rejected_letter on intake.mails (letter) where verdict = 'rejected';
