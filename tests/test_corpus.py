@@ -22,7 +22,7 @@ from daemon.commands.posting import crlf
 from daemon.mail import parse
 from daemon.outcome import Verdict
 from daemon.sources.answers import ANSWERS
-from daemon.trust.recipients import addresses
+from daemon.trust.signature.recipients import addresses
 from tests.fix_daemon import SHARED, new_daemon
 from tests.fix_dns import Impostor, honest, refusing
 from tests.fix_house import DEFAULTS, US, a_mail, an_envelope, new_house, new_readers

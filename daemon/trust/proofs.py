@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.text import printable
 from daemon.trust.alignment import a_labels, is_same, same_organisation
-from daemon.trust.claim import LENGTH_MAX
 from daemon.trust.rules import Proof
+from daemon.trust.signature.claim import LENGTH_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from dkim.canonicalization import Relaxed, Simple  # type: ignore[import-untyped
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.trust.body import digest, relaxed, simple
+from daemon.trust.signature.body import digest, relaxed, simple
 
 #: What canonical forms are about, and some words between.
 PIECES = st.sampled_from([b" ", b"\t", b"\r\n", b"a", b"--b", b"\xe9", b"  \r\n\r\n"])

@@ -6,7 +6,7 @@ from base64 import b64encode
 
 import pytest
 
-from daemon.trust.claim import LENGTH_MAX, NAMES_MAX, Claim, read
+from daemon.trust.signature.claim import LENGTH_MAX, NAMES_MAX, Claim, read
 
 TAGS = {
     "v": "1",

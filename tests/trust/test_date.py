@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from daemon.trust.date import moment
+from daemon.trust.signature.date import moment
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemon.trust.framing import TEXT_MAX, flaws
+from daemon.trust.signature.framing import TEXT_MAX, flaws
 
 #: What Gmail signs of the headers that matter here, what Microsoft 365 does, and what a careful signer does.
 GMAIL = frozenset({"mime-version"})

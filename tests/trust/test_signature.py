@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from daemon.mail import Addresses, parse
 from daemon.names import Answers, Question
 from daemon.trust.findings import Case, Delivery, Dkim
-from daemon.trust.signature import SIGNATURES_MAX, doubts, signatures, verify
+from daemon.trust.head import doubts
+from daemon.trust.signature import SIGNATURES_MAX, signatures, verify
 from tests.entitled.letter import above, below, changed, letter, signed, stamp_time, text
 from tests.fix_house import US, an_envelope
 from tests.fix_signers import ALL, Stamp, by_dkimpy, key

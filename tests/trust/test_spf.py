@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from daemon.names import Answers, Question, Unasked, Unavailable
 from daemon.trust.asking import Asking
-from daemon.trust.macro import MalformedMacroError, Sending, expand
 from daemon.trust.spf import HOSTS_MAX, LOOKUPS_MAX, PASS, PermanentError, check, parse
+from daemon.trust.spf.macro import MalformedMacroError, Sending, expand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from daemon.trust import tags
+from daemon.trust.signature import tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -22,22 +22,20 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.names import Unasked, Unavailable
 from daemon.text import printable
-from daemon.trust import alignment, body, claim, framing, head, key, recipients, seal, spf
+from daemon.trust import alignment, head, spf
 from daemon.trust.asking import Asking
-from daemon.trust.date import moment
 from daemon.trust.findings import Dkim, Signature
-from daemon.trust.head import doubts
-from daemon.trust.macro import Sending
+from daemon.trust.signature import body, claim, framing, key, recipients, seal
+from daemon.trust.signature.date import moment
+from daemon.trust.spf.macro import Sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from ipaddress import IPv4Address
 
     from daemon.names import Answers, Question
-    from daemon.trust.claim import Claim
     from daemon.trust.findings import Case
-
-__all__ = ["doubts", "signatures", "verify"]
+    from daemon.trust.signature.claim import Claim
 
 #: Signatures that are looked at, from the topmost. Each costs a hash of the message, and questions.
 SIGNATURES_MAX = 5
@@ -118,7 +116,7 @@ def _letter(case: Case) -> _Letter:
     headers: dict[str, str] = {}
     for name, value in case.headers:
         headers.setdefault(name, value)
-    faults = (*doubts(case.headers), *head.oddities(top, case.headers), *_date_faults(headers, case))
+    faults = (*head.doubts(case.headers), *head.oddities(top, case.headers), *_date_faults(headers, case))
     return _Letter(
         case=case,
         head=top,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from daemon.trust import seal, tags
+from daemon.trust.signature import seal, tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from daemon.trust.claim import Claim
+    from daemon.trust.signature.claim import Claim
 
 #: Characters of a record that is looked at: a key of 8192 bits takes 1,500.
 RECORD_MAX = 4096

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
 from daemon.names import Unasked
-from daemon.trust.macro import MalformedMacroError, Sending, expand
+from daemon.trust.spf.macro import MalformedMacroError, Sending, expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
