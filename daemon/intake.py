@@ -99,7 +99,8 @@ class Intake:
     def alive(self) -> bool:
         """Whether every part turns or waits, as for the database; False when only a restart would help."""
         stores_in_time = time.monotonic() < self._stored_by
-        return stores_in_time and self._batches.alive() and not self._readers.stuck()
+        turns = self._batches.alive() and self._prover.alive() and not self._readers.stuck()
+        return stores_in_time and turns
 
     def trouble(self) -> str | None:
         """What keeps mails from being committed right now, in words."""

@@ -93,6 +93,10 @@ class Prover:
             shares[neighbourhood(envelope.peer)] = PEER_PLACES
         return shares
 
+    def alive(self) -> bool:
+        """Whether questions are still asked."""
+        return self._resolver.alive()
+
     def close(self) -> None:
         """End once the mails that wait are deferred; the resolver and the readers are closed first."""
         self._threads.shutdown()

@@ -82,6 +82,7 @@ class Resolver:
         self._kept = _Cache()
         self._in_flight: dict[Question, Future[_Answer]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
         self._lookups: set[asyncio.Task[None]] = set()
         self._closing, self._room = asyncio.Event(), asyncio.Semaphore(LOOKUPS)
 
@@ -95,11 +96,15 @@ class Resolver:
         self._thread = Thread(target=self._turn, args=(self._loop,), name="dns", daemon=True)
         self._thread.start()
 
+    def alive(self) -> bool:
+        """Whether its thread still turns."""
+        return self._thread is not None and self._thread.is_alive()
+
     def close(self) -> None:
         """End; who still waits has no answer. May be called again, or without a start."""
         with self._lock:
             loop, self._loop = self._loop, None
-        if loop is None:
+        if loop is None or self._thread is None:
             return
         loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()

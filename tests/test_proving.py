@@ -142,6 +142,14 @@ def test_the_end_of_the_service_does_not_wait_for_the_dns(
     assert waiting.result(0).verdict is Verdict.DEFERRED
 
 
+def test_without_anybody_to_ask_the_house_is_not_alive(join: Callable[..., Any], silent_dns: Address) -> None:
+    """Every mail that needs the DNS would be deferred for ever: a restart may mend that."""
+    with join(silent_dns) as house:
+        assert house.intake.alive()
+        house.intake._prover._resolver.close()
+        assert not house.intake.alive()
+
+
 def test_the_dns_is_asked_so_often_and_no_more(
     join: Callable[..., Any], published: DnsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

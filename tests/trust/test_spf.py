@@ -99,6 +99,7 @@ def test_the_other_addresses_pass_by_their_own(terms: str) -> None:
         ("", "neutral"),
         ("-a", "fail"),
         ("+all", "lets everybody pass"),
+        ("ip4:0.0.0.0/0", "lets everybody pass"),
         ("include:open.example.org -all", "fail"),
         ("ptr -all", "fail"),
         ("ptr:example.com", "neutral"),

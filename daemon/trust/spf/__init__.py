@@ -130,6 +130,11 @@ def _network(name: str, text: str) -> IPv4Network | IPv6Network:
         raise PermanentError(f"{text[:80]} is no address") from error
 
 
+def _is_for_all(term: Term) -> bool:
+    """Whether it matches whoever sends."""
+    return term.name == "all" or (term.name in ("ip4", "ip6") and ip_network(term.target).prefixlen == 0)
+
+
 class _Check:
     """One evaluation, with what it has used of the limits."""
 
@@ -149,7 +154,7 @@ class _Check:
         for position, term in enumerate(record.terms):
             try:
                 if self._matches(term, domain):
-                    return _OPEN if (term.qualifier, term.name) == ("+", "all") else _RESULTS[term.qualifier]
+                    return _OPEN if term.qualifier == "+" and _is_for_all(term) else _RESULTS[term.qualifier]
             except Unasked:
                 self._foresee(record.terms[position + 1 :], domain)
                 raise
