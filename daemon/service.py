@@ -18,6 +18,7 @@ import structlog
 from daemon import database, memory, notify, whereabouts, wiring
 from daemon import settings as configuration
 from daemon.intake import Intake
+from daemon.ledger import Ledger
 from daemon.log import Event
 from daemon.logins import LoginDesk, LoginsError
 from daemon.mail import Addresses
@@ -92,8 +93,8 @@ def assembled(settings: Settings) -> Iterator[Intake]:
         defaults, resolver = wiring.defaults(settings), wiring.resolver(settings)
         readers = Readers(defaults, wiring.reader_limits(settings))
         prover = Prover(readers, defaults, resolver, settings.dns.timeout)
-        rates = Rates(settings.smtp.sender_rate)
-        intake = house.enter_context(closing(Intake(readers, prover, storage.put, pool, rates)))
+        ledger = Ledger(storage.put, pool, Rates(settings.smtp.sender_rate))
+        intake = house.enter_context(closing(Intake(readers, prover, ledger)))
         house.enter_context(closing(prover))
         resolver.start()
         house.enter_context(closing(resolver))

@@ -17,6 +17,7 @@ import pytest
 
 from daemon.child import Limits
 from daemon.intake import Intake
+from daemon.ledger import Ledger
 from daemon.mail import Addresses, Envelope
 from daemon.proving import Prover
 from daemon.rates import Rates
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import ConnectionPool
 
-    from daemon.intake import Put
+    from daemon.ledger import Put
     from daemon.outcome import Outcome
     from tests.fix_database import Database
 
@@ -203,7 +204,7 @@ def new_intake(  # noqa: PLR0913 - what tests vary
     resolver = Resolver(dns, timeout)
     prover = Prover(readers, defaults, resolver, timeout)
     resolver.start()
-    intake = Intake(readers, prover, put, pool, rates or Rates(None))
+    intake = Intake(readers, prover, Ledger(put, pool, rates or Rates(None)))
     with closing(intake), closing(prover), closing(resolver):
         yield intake
 

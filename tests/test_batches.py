@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon import batches as batching
-from daemon import intake
+from daemon import ledger
 from daemon.batches import Batches
 from daemon.outcome import Outcome, Verdict
 from daemon.records import Judged
@@ -197,7 +197,7 @@ def test_storage_that_hangs_is_not_alive_and_a_database_that_hangs_is(
     with open_pool(database.url) as pool, new_intake(readers, put, pool) as hanging:
         with database.connect("owner") as owner:
             owner.execute("lock table intake.mails")
-            monkeypatch.setattr(intake, "STORAGE_TIMEOUT", -1.0)
+            monkeypatch.setattr(ledger, "STORAGE_TIMEOUT", -1.0)
             future = hanging.take(an_envelope())
             assert not begun.wait(0.3)
             assert hanging.alive()

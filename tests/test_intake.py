@@ -398,7 +398,7 @@ def test_held_mails_are_bounded(
     house: House, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
     """Who sends mails that nobody can read can't fill the disk: beyond the bound they keep them."""
-    monkeypatch.setattr(f"daemon.intake.{limit}", value)
+    monkeypatch.setattr(f"daemon.ledger.{limit}", value)
 
     first, second = (house.take(HEADER_FLOOD + a_mail(Message_ID=f"<{n}@example.org>")) for n in range(2))
 

@@ -24,7 +24,7 @@ ROWS = """
     wiring
     sources worker database whereabouts
     intake
-    batches proving
+    batches ledger proving
     readers records
     child
     reading storage notify resolver logins
