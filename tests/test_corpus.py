@@ -72,7 +72,8 @@ def as_it_lies(raw: bytes) -> bytes:
     return raw
 
 
-@pytest.mark.parametrize("line_ends", [as_it_lies, pytest.param(crlf, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("line_ends", [as_it_lies, crlf])
 def test_every_mail_gets_a_verdict(
     database: Database, tmp_path: Path, line_ends: Callable[[bytes], bytes]
 ) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Changes = list[tuple[Mutation, int]]
 
 #: Examples of each test, as a rule and when there is time.
-SOME, MANY = 120, 2000
+SOME, MANY = 60, 800
 #: The same ones each time: what fails here is to fail for whoever looks for the reason.
 SAME = settings(
     derandomize=True,
