@@ -144,7 +144,7 @@ HEADERS: dict[str, Bomb] = {
     "990 From": (lambda: fields(990, "From", "a@b.example"), REJECTED),
     "10,000 authors": (lambda: mail(From=folded("a@b.example, ", 130 * KIB)), HELD),
     "7,000 authors": (lambda: mail(From=folded("a@b.example, ", MOST)), REJECTED),
-    "an author in 990 comments": (lambda: mail(From="(" * 990), HELD),
+    "an author in 990 comments": (lambda: mail(From="(" * 990), EITHER),
     "10,000 recipients": (lambda: mail(To=folded("a@b.example, ", 130 * KIB)), HELD),
     "7,000 recipients": (lambda: mail(To=folded("a@b.example, ", MOST)), REJECTED),
     "a recipient in 98,000 comments": (lambda: mail(To=folded("(", MOST)), REJECTED),

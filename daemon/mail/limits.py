@@ -25,7 +25,7 @@ PARTS_MAX = 200
 NESTING_MAX = 30
 
 #: What the standard library's parser takes for a header block (email.feedparser).
-_BLOCK = re.compile(rb"(?:(?:From |[!-9;-~]*+:|[ \t])[^\r\n]*+\r\n)*+")
+_BLOCK = re.compile(rb"(?:(?:From |[!-9;-~]*+:|[ \t])[^\r\n]*+\r\n)*")
 _FIELD = re.compile(rb"^[^ \t\r\n]", re.MULTILINE)
 _BOUNDARY = re.compile(rb"boundary(\*?)[0-9*]*+\s*+=\s*+(\"[^\"\r\n]*+\"|[^;\r\n]*+)", re.IGNORECASE)
 _MESSAGE = re.compile(rb"^content-type:\s*+message/", re.IGNORECASE | re.MULTILINE)

@@ -10,7 +10,7 @@ CUT_MIN = 64 * 1024
 
 #: Whole lines of Base64 letters. No boundary, header or blank line can be among them, so a message
 #: parses alike with and without them. The last line end stays: it may belong to the boundary that follows.
-_RUN = re.compile(rb"^[A-Za-z0-9+/=]++(?:\r\n[A-Za-z0-9+/=]++)*+(?=\r?$)", re.MULTILINE)
+_RUN = re.compile(rb"^[A-Za-z0-9+/=]++(?:(?=\r\n[A-Za-z0-9+/=])\r\n[A-Za-z0-9+/=]++)*+(?=\r?$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 #: at them. No folded line of white space alone (3.2.2): some parsers take it for the end of the head.
 _FIELD = re.compile(
     rb"([!-9;-~]++):[^\x00-\x08\x0a-\x1f\x7f]*+\r\n"
-    rb"(?:[ \t]++[^\x00-\x20\x7f][^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+"
+    rb"(?:[ \t]++[^\x00-\x20\x7f][^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*"
 )
 
 #: Headers that give a mail its meaning, by their names in lower case.

@@ -34,7 +34,7 @@ _PROPERTY = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r'"([0-9]++)"')
-_DOMAIN = re.compile(r"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+")
+_DOMAIN = re.compile(r"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*")
 
 
 def believed(headers: Sequence[tuple[str, str]], peer: str, policy: Policy) -> Results | None:

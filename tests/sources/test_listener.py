@@ -62,8 +62,7 @@ def test_a_bound_socket_is_shown_by_its_address(path: Path) -> None:
         assert str(Listener("smtp", tcp)) == f"[::1]:{tcp.getsockname()[1]}"
 
 
-@pytest.mark.usefixtures("umask")
-def test_owner_and_group_may_talk_to_the_socket(path: Path) -> None:
+def test_owner_and_group_may_talk_to_the_socket(path: Path, umask: None) -> None:
     """Nobody else may, and no umask changes that."""
     with UnixPlace(path).socket:
         assert stat.filemode(path.lstat().st_mode) == "srw-rw----"

@@ -43,15 +43,15 @@ _OPENING = re.compile(rb"^--([^\r\n]{1,200}+)\r?$", re.MULTILINE)
 #: A part's headers, cut off by a line of white space where they should end with an empty one. To a relaxed
 #: signature the two are alike; to a parser the former goes on with the headers, into a document.
 _UNENDED = re.compile(
-    rb"^(?:-{2,}+[^ \r\n-][^\r\n]*+|(?:Content|MIME|X)-[^\r\n]++(?:\r\n[ \t]++[^ \t\r\n][^\r\n]*+)*+)"
+    rb"^(?:-{2,}+[^ \r\n-][^\r\n]*+|(?:Content|MIME|X)-[^\r\n]++(?:\r\n[ \t]++[^ \t\r\n][^\r\n]*+)*)"
     rb"\r\n[ \t]++\r\n",
     re.MULTILINE | re.IGNORECASE,
 )
 #: What no text has and every page: it may have been sent as one, and then never counts.
 _HTML = re.compile(rb"<(?:!doctype html|/?(?:html|body|p|div|br|pre|table)\b)", re.IGNORECASE)
 _WHITE_LINE = re.compile(rb"\n[ \t]++\r\n")
-#: Lines of Base64 and nothing else (RFC 2045, 6.8).
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]++={0,2}\r\n)++\Z")
+#: What stands nowhere in lines of Base64 (RFC 2045, 6.8): other letters, a pad within a line, an empty line.
+_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\r\n]|=(?!=?\r\n)|(?:\A|\n)[=\r]|\r(?!\n)|(?<!\r)\n")
 #: Quoted-printable as the standard has it (6.7), and what in it is no accident: an escaped ``=``, a line
 #: that goes on, a letter of UTF-8.
 _QUOTED = re.compile(rb"(?:[\t !-<>-~]++|=[0-9A-F]{2}|=\r\n|\r\n)*+\Z")
@@ -141,8 +141,8 @@ def _fitting(body: bytes) -> tuple[str, ...]:
 
 
 def _is_base64(body: bytes) -> bool:
-    match = _BASE64.match(body.rstrip(b"\r\n") + b"\r\n")
-    return match is not None and len(match[0].replace(b"\r\n", b"")) % 4 == 0
+    lines = body.rstrip(b"\r\n") + b"\r\n"
+    return not _NO_BASE64.search(lines) and len(lines.replace(b"\r\n", b"")) % 4 == 0
 
 
 def _encoding(headers: Mapping[str, str]) -> str:
