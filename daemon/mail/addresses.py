@@ -24,9 +24,9 @@ _BETWEEN = re.compile(r"[\s<>,;:\"()\[\]\\]+")
 #: RFC 5321, 4.5.3.1.
 _LOCAL_MAX, _ADDRESS_MAX = 64, 254
 
-#: dot-atom@domain (RFC 5322, 3.4.1), no quotes, no literals; letters beyond ASCII as RFC 6531 allows. Its groups
-#: are not possessive, here and elsewhere: one that fails halfway has lost its place in Python before 3.11.5,
-#: and Debian 12 has 3.11.2.
+#: dot-atom@domain (RFC 5322, 3.4.1), no quotes, no literals; letters beyond ASCII as RFC 6531 allows.
+#: Its groups are not possessive, here and elsewhere: one that fails halfway has lost its place in Python
+#: before 3.11.5, and Debian 12 has 3.11.2.
 _PLAIN = r"[\w!#$%&'*+/=?^`{|}~-]++(?:\.[\w!#$%&'*+/=?^`{|}~-]++)*@[\w-]++(?:\.[\w-]++)*"
 
 #: A From header that leaves nothing to guess: the address alone, with a plain comment, or after a name.
