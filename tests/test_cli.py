@@ -243,7 +243,14 @@ def test_check_tells_every_problem_with_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [SPEC.encode(), a_mail(), a_mail().replace(b"\r\n", b"\n")], ids=["spec", "mail", "lf"]
+    "given",
+    [
+        SPEC.encode(),
+        a_mail(),
+        a_mail().replace(b"\r\n", b"\n"),
+        b"Delivered-To: specs@example.net\r\nX-Received: by x;\r\n\tMon\r\n" + a_mail(),
+    ],
+    ids=["spec", "mail", "lf", "delivered"],
 )
 def test_check_reads_standard_input(given: bytes) -> None:
     """A specification or a mail, whichever it is."""

@@ -190,6 +190,7 @@ def test_a_folder_with_a_percent_sign_is_that_folder(toml: Toml) -> None:
         ('[smtp]\nauthserv_id = "a b"\nrelays = "unix"', 2, 'given "a b"; allowed: a host name'),
         ('[smtp]\nlogins_file = "/etc/passwd"', 2, "(it needs tls_cert and tls_key"),
         ('[smtp]\nlogins_file = "/no/such/file"', 2, "(specpost login add NAME --from ADDRESS --file PATH"),
+        ('[smtp]\nrecipients = ["*@example.net"]', 2, "given"),
         ("[smtp]\nsender_rate = 0", 2, "given 0; allowed: a whole number, 1 to 1000000"),
         ("[smtp]\nhandshake_timeout = 0", 2, "given 0; allowed: a duration, 1 s to 5 min"),
         ('[smtp]\nbytes_in_flight = "1 KiB"', 2, "allowed: a size, 1 MiB to 64 GiB"),

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from daemon.settings import Settings
     from daemon.trust import Judgement
 
-_MAIL_HEADER = re.compile(
-    rb"From |(?:Return-Path|Received|From|To|Subject|Date|Message-ID|MIME-Version):", re.IGNORECASE
-)
+#: Header fields, and a From among them before the empty line.
+_HEAD = re.compile(rb"(?:(?:[!-9;-~]+:|[ \t]|From )[^\n]*\n)*?From:", re.IGNORECASE)
 
 _RETURN_PATH = re.compile(rb"(?:[^\r\n]+\r\n)*?Return-Path:\s*<([^<>\s]+)>", re.IGNORECASE)
 
@@ -146,10 +145,10 @@ def _content(file: Path, most: int) -> bytes:
 
 
 def _is_mail(file: Path, content: bytes) -> bool:
-    """By the file's name; standard input has none, and is one when it begins with a header of mails."""
+    """By the file's name; standard input has none, and is one when it begins with headers as mails have."""
     if str(file) != "-":
         return file.suffix.lower() == ".eml"
-    return _MAIL_HEADER.match(content) is not None
+    return _HEAD.match(content) is not None
 
 
 def _tell(found: Judged) -> None:

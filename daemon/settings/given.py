@@ -111,7 +111,7 @@ def holds(tree: object, key: Key) -> bool:
 def _file(path: Path | None, environ: Mapping[str, str]) -> File | None:
     if named := environ.get("SPECPOST_CONFIG"):
         path = path or Path(named)
-    if path is None and not STANDARD.exists():
+    if path is None and not _is_there(STANDARD):
         return None
     path = path or STANDARD
     text = _read(path)
@@ -119,6 +119,15 @@ def _file(path: Path | None, environ: Mapping[str, str]) -> File | None:
         return File(path, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(_syntax(path, str(error))) from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        raise SettingsError(
+            f"{path}: you may not read it; be root, or name a configuration with --config or $SPECPOST_CONFIG"
+        ) from None
 
 
 def _read(path: Path) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_ATOM = r"[\w!#$%&'*/=?^`{|}~-]+"
+_ATOM = r"[\w!#$%&'/=?^`{|}~-]+"
 
 _HOSTNAME = matching(rf"{_LABEL}(?:\.{_LABEL})*", 'a host name, such as "mail.example.org"')
 _RECIPIENTS = several(
