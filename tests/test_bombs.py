@@ -95,8 +95,8 @@ YAML: dict[str, Bomb] = {
 
 MARKDOWN: dict[str, Bomb] = {
     "deep lists": (lambda: attached("\n".join(" " * n + "- [ ] x" for n in range(700)), "spec.md"), REJECTED),
-    "30,000 tasks": (lambda: attached("- [ ] x\n" * 30 * KIB, "spec.md"), REJECTED),
-    "23,000 headings": (lambda: attached("# Sprint 1\n" * 23_000, "spec.md"), REJECTED),
+    "30,000 tasks": (lambda: attached("- [ ] x\n" * 30 * KIB, "spec.md"), EITHER),
+    "23,000 headings": (lambda: attached("# Sprint 1\n" * 23_000, "spec.md"), EITHER),
     "a heading of spaces": (lambda: attached(f"# a{' ' * 250 * KIB}b", "spec.md"), ACCEPTED),
     "a heading of hashes": (lambda: attached(f"# a{' #' * 120 * KIB} b", "spec.md"), ACCEPTED),
     "a rule without end": (lambda: attached("- " * 120 * KIB + "x", "spec.md"), ACCEPTED),
@@ -130,7 +130,7 @@ SHAPES: dict[str, Bomb] = {
     "2 MB of uuencoded files": (lambda: coded(b"begin 644 x\r\n`\r\nend\r\n" * 100 * KIB, "7bit"), HELD),
     "100 specifications": (
         lambda: parts(*(file(sprints(100).encode(), f"spec{n}.yaml") for n in range(100))),
-        REJECTED,
+        EITHER,
     ),
 }
 
