@@ -150,8 +150,8 @@ def _uninterrupted() -> Iterator[None]:
 def _serve(pipe: Connection, defaults: Defaults, limits: Limits) -> None:
     """What the child does, for as long as its parent lives."""
     _confine()
-    pipe.send("ready")
-    with suppress(EOFError):
+    with suppress(EOFError, BrokenPipeError):
+        pipe.send("ready")
         while True:
             _hand_over(pipe, defaults, limits)
 

@@ -15,7 +15,7 @@ from db import embedded, migrate
 from db.pool import NOT_A_MEMBER, privileges, with_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from psycopg import Connection
 
@@ -74,14 +74,17 @@ def revive(settings: Settings) -> None:
         log.error(Event.DATABASE_DOWN, reason=str(error))  # noqa: TRY400 - expected, and no traceback
 
 
-def wait_until_fit(database_url: str) -> None:
+def wait_until_fit(database_url: str, stop: Callable[[], None]) -> None:
     """Return once the database answers and the daemon may work on it; a database that is down is waited for.
+
+    ``stop`` is asked before each attempt, and ends the waiting by what it raises.
 
     Raises:
         UnfitError: its schema is too old, or its role not the daemon's.
     """
     down = False
     while True:
+        stop()
         try:
             with psycopg.connect(database_url, connect_timeout=10, prepare_threshold=None) as conn:
                 check(conn)

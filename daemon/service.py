@@ -8,8 +8,8 @@ import os
 import signal
 import socket
 import ssl
-import sys
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -65,28 +65,68 @@ def run(settings: Settings) -> None:
     Raises:
         StartError, ListenError, database.UnfitError, db.embedded.EmbeddedError: it can't start.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    stop = Stop()
+    stop.heed()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there are logins to read again
     os.umask(0o077)
     memory.give_back()
     log.info(Event.STARTING, version=version("specpost"), pid=os.getpid())
     log.info(Event.CONFIGURATION, **configuration.describe(settings))
-    inherited = _inherited(settings)
-    tls = _tls(settings.smtp)
-    with _desk(settings.smtp) as desk, assembled(settings) as intake:
-        asyncio.run(_serve(settings, intake, inherited, tls, desk))
+    inherited, tls = _inherited(settings), _tls(settings.smtp)
+    with suppress(Stopped), _desk(settings.smtp) as desk, assembled(settings, stop) as intake:
+        asyncio.run(_serve(settings, intake, Doorway(inherited, tls, desk), stop))
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a handler ends before the process does
     log.info(Event.STOPPED)
 
 
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """What mail comes in by, beside what the settings say: systemd's sockets, a certificate, the logins."""
+
+    inherited: Sequence[Listener]
+    tls: ssl.SSLContext | None
+    desk: LoginDesk | None
+
+
+class Stopped(Exception):  # noqa: N818 - as it was asked to
+    """The start was broken off between two of its steps."""
+
+
+class Stop:
+    """What SIGTERM and SIGINT ask for while the service starts: noted by them, and heeded between two steps.
+
+    An exception that a signal raises can come at any line: within an import
+    it is lost, and beside a thread that was just started it leaves that
+    thread running for ever.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def heed(self) -> None:
+        """Note the first signal; the second doesn't wait."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def __call__(self) -> None:
+        """Raise Stopped if it was asked for."""
+        if self._asked:
+            raise Stopped
+
+    def _note(self, *_: object) -> None:
+        self._asked = True
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
-def assembled(settings: Settings) -> Iterator[Intake]:
+def assembled(settings: Settings, stop: Stop) -> Iterator[Intake]:
     """Every part but the sources, joined; taken apart again in the reverse order."""
     with _usable(f"state_dir {settings.state_dir}"):
         settings.state_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as house:
         url = house.enter_context(database.url(settings))
-        database.wait_until_fit(url)
+        database.wait_until_fit(url, stop)
         with _usable(f"[storage] url {settings.storage.path}"):
             storage = house.enter_context(closing(FileStorage(settings.storage.path)))
         pool = house.enter_context(open_pool(url))
@@ -99,18 +139,14 @@ def assembled(settings: Settings) -> Iterator[Intake]:
         resolver.start()
         house.enter_context(closing(resolver))
         house.enter_context(closing(readers))  # left first: what has been judged is still committed
+        stop()
         readers.start()
         yield intake
 
 
-async def _serve(
-    settings: Settings,
-    intake: Intake,
-    inherited: Sequence[Listener],
-    tls: ssl.SSLContext | None,
-    desk: LoginDesk | None,
-) -> None:
-    stop, hurry = _signals(desk)
+async def _serve(settings: Settings, intake: Intake, doorway: Doorway, asked: Stop) -> None:
+    stop, hurry = _signals(doorway.desk)
+    asked()  # before there was a loop to tell
 
     async def take(envelope: Envelope) -> Outcome:
         return await asyncio.wrap_future(intake.take(envelope))
@@ -120,11 +156,11 @@ async def _serve(
         hostname=settings.smtp.hostname,
         recipients=Addresses.of(settings.smtp.recipients),
         limits=descriptors.fitted(wiring.smtp_limits(settings.smtp)),
-        tls=tls,
-        login=desk.login if desk else None,
+        tls=doorway.tls,
+        login=doorway.desk.login if doorway.desk else None,
         relays=wiring.relays(settings.smtp),
     )
-    listeners = await _listen(server, settings.smtp, inherited)
+    listeners = await _listen(server, settings.smtp, doorway.inherited)
     smtp = [str(each) for each in listeners if each.protocol == "smtp"]
     lmtp = [str(each) for each in listeners if each.protocol == "lmtp"]
     with whereabouts.published(settings.state_dir, smtp):

@@ -204,6 +204,46 @@ def test_an_impatient_operator_does_not_spoil_the_end(tmp_path: Path) -> None:
         assert not list(daemon.state_dir.rglob("postmaster.pid"))
 
 
+def test_a_daemon_that_waits_for_its_database_can_be_stopped(tmp_path: Path) -> None:
+    """Nobody has to kill it."""
+    url = f"postgresql:///postgres?host={tmp_path}&user=nobody"
+    with subprocess.Popen(
+        [sys.executable, "-m", "daemon", "run"],
+        env=environment({"SPECPOST_STATE_DIR": str(tmp_path), "SPECPOST_DATABASE__URL": url}),
+        stderr=subprocess.PIPE,
+        cwd=REPO,
+    ) as process:
+        assert process.stderr
+        while b'"database down"' not in process.stderr.readline():
+            assert process.poll() is None
+        process.terminate()
+        told = process.stderr.read()
+
+    assert process.returncode == 0
+    assert b'"stopped"' in told
+    assert b"Traceback" not in told
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", range(20))
+def test_it_can_be_stopped_at_any_moment_of_its_start(tmp_path: Path, moment: int) -> None:
+    """Every 50 ms of the first second: status 0, and nobody left running."""
+    env = {"SPECPOST_STATE_DIR": str(tmp_path), "SPECPOST_SMTP__LISTEN": "127.0.0.1:0"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "daemon", "run"], env=environment(env), stderr=subprocess.PIPE, cwd=REPO
+    ) as process:
+        assert process.stderr
+        assert b'"starting"' in process.stderr.readline()
+        time.sleep(moment * 0.05)
+        process.terminate()
+        told = process.stderr.read()
+
+    assert process.returncode == 0
+    assert b'"stopped"' in told
+    assert b"Traceback" not in told
+    assert not list(tmp_path.rglob("postmaster.pid"))
+
+
 def _is_open(address: tuple[str, int]) -> bool:
     try:
         socket.create_connection(address).close()
