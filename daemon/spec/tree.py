@@ -25,6 +25,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 #: Levels of lists and mappings inside each other.
 DEEPEST = 20
+TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 #: Values in one document, keys not counted.
 MOST_VALUES = 10_000
 
@@ -44,7 +45,7 @@ class Growth:
         if self._left < 0:
             raise fault(self._text, offset, f"more than {MOST_VALUES:,} values in one document")
         if depth > DEEPEST:
-            raise fault(self._text, offset, f"nested more than {DEEPEST} levels deep")
+            raise fault(self._text, offset, TOO_DEEP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from yaml.events import (
 
 from daemon.outcome import Problem
 from daemon.spec.text import UNPRINTABLE, FaultyError, fault
-from daemon.spec.tree import Growth, Place, Tree, Value, duplicate, shown
+from daemon.spec.tree import TOO_DEEP, Growth, Place, Tree, Value, duplicate, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,7 @@ _SAID_BETTER = {
     "did not find expected '-' indicator": (
         "the items of this list do not stand under each other; look at the indentation"
     ),
+    "exceeded maximum nesting depth": TOO_DEEP,  # libyaml's own limit, since 0.2.6
 }
 
 
