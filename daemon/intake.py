@@ -51,11 +51,16 @@ class Intake:
     def take(self, envelope: Envelope) -> Future[Outcome]:
         """Take one mail in; the future never fails, and is done once the mail's fate is durable."""
         walk = Walk(envelope, time.monotonic())
-        outcome: Future[Outcome] = Future()
-        outcome.set_running_or_notify_cancel()  # a caller that goes away must not cancel a commit
-        outcome.add_done_callback(lambda outcome: tell(walk, outcome.result()))
+        outcome = expected(walk)
         reading = self._readers.read(envelope)
         reading.add_done_callback(lambda reading: self._judge(walk, reading, outcome))
+        return outcome
+
+    def hold(self, envelope: Envelope, reason: str) -> Future[Outcome]:
+        """Set one mail aside unread; as ``take``."""
+        judged = Judged(envelope, Verdict.HELD, Judgement(), reason=reason)
+        outcome = expected(Walk(envelope, time.monotonic(), judged=judged))
+        self._batches.add(judged, outcome)
         return outcome
 
     def close(self) -> None:
@@ -116,6 +121,14 @@ class Intake:
         except Exception as error:
             log.exception(Event.INTERNAL_ERROR, where=where)
             outcome.set_result(Outcome(Verdict.DEFERRED, reason=f"{type(error).__name__}: {error}"))
+
+
+def expected(walk: Walk) -> Future[Outcome]:
+    """The outcome that a walk will come to; the log is told it then."""
+    outcome: Future[Outcome] = Future()
+    outcome.set_running_or_notify_cancel()  # a caller that goes away must not cancel a commit
+    outcome.add_done_callback(lambda outcome: tell(walk, outcome.result()))
+    return outcome
 
 
 def judged(envelope: Envelope, reading: Reading, judgement: Judgement) -> Judged:

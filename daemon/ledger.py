@@ -11,7 +11,7 @@ from psycopg.errors import UniqueViolation
 
 from daemon.outcome import Outcome, Verdict
 from daemon.records import Judged, arrival_row, events_of, mail_row, spec_rows, sprint_rows
-from db import arrivals, events, mails, parts, specs, sprints
+from db import arrivals, events, mailboxes, mails, parts, specs, sprints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -40,6 +40,7 @@ FULL = Outcome(
     full=True,
     reason=f"held mails are at a limit: {HELD_MAILS}, {HELD_BYTES >> 20} MiB, {HELD_A_PEER} a peer and day",
 )
+LOST = Outcome(Verdict.DEFERRED, reason="another daemon watches this mailbox by now")
 TOO_MANY = Outcome(Verdict.DEFERRED, reason="its sender is over [smtp] sender_rate")
 #: Verdicts that are decided after "duplicate".
 MAY_REPEAT = (Verdict.REJECTED, Verdict.ACCEPTED)
@@ -66,7 +67,7 @@ class Ledger:
     def _transact(self, batch: Sequence[Judged]) -> list[Outcome]:
         with self._pool.connection(DATABASE_TIMEOUT) as conn:  # commits on the way out
             known = accepted_before(conn, batch)
-            told = self._turned_away(conn, batch, known)
+            told = lost(conn, batch) | self._turned_away(conn, batch, known)
             kept = [judged for judged in batch if id(judged) not in told]
             known |= copies(kept, known)
             again = rejected_before(conn, kept)
@@ -100,6 +101,13 @@ class Ledger:
             self._put(stored.object for judged in batch for stored in judged.stored)
         finally:
             self._stored_by = math.inf
+
+
+def lost(conn: Connection[Any], batch: Sequence[Judged]) -> dict[int, Outcome]:
+    """What those are told whose mailbox was taken over since they were fetched; the others' stay ours."""
+    slots = [(judged, judged.envelope.slot) for judged in batch if judged.envelope.slot]
+    held = mailboxes.leased(conn, {slot.account for _, slot in slots if slot})
+    return {id(judged): LOST for judged, slot in slots if slot and (slot.account, slot.epoch) not in held}
 
 
 def accepted_before(conn: Connection[Any], batch: Sequence[Judged]) -> Known:

@@ -189,15 +189,19 @@ def _indexable(text: str) -> str:
 
 def arrival_row(judged: Judged, outcome: Outcome) -> ArrivalRow:
     """This delivery of the mail, and what it was told."""
-    envelope = judged.envelope
+    envelope, slot = judged.envelope, judged.envelope.slot
     return ArrivalRow(
         mail_id=outcome.mail_id or judged.id,
         source=envelope.source,
         peer=envelope.peer,
-        mail_from=envelope.mail_from,
+        mail_from=envelope.mail_from or None,
         rcpt_to=envelope.rcpt_to,
         verdict=outcome.verdict,
         received_at=envelope.received_at,
+        account=slot.account if slot else None,
+        folder=slot.folder if slot else None,
+        uidvalidity=slot.uidvalidity if slot else None,
+        uid=slot.uid if slot else None,
     )
 
 

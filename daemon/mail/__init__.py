@@ -25,7 +25,19 @@ if TYPE_CHECKING:
 
     from daemon.mail.mime import Leaf
 
-__all__ = ["Addresses", "Envelope", "Login", "Mail", "Part", "Unreadable", "content_id", "parse", "raw_id"]
+__all__ = [
+    "Addresses",
+    "Envelope",
+    "Login",
+    "Mail",
+    "Part",
+    "Slot",
+    "Unreadable",
+    "content_id",
+    "crlf",
+    "parse",
+    "raw_id",
+]
 
 #: Bytes that the standard library's parser is fed at once.
 _PIECE = 256 * 1024
@@ -49,13 +61,29 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """Where in a mailbox a message lies, and the lease (its epoch) under which it was fetched.
+
+    ``account`` is the configuration's name for the mailbox; the other three
+    are the server's (RFC 3501, 2.3.1.1).
+    """
+
+    account: str
+    folder: str
+    uidvalidity: int
+    uid: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """A message as it came over a wire.
 
     ``raw`` is always a whole RFC 5322 message with CRLF line ends;
-    ``mail_from`` is None for the null sender; ``peer`` is an address or
-    ``unix``; ``received_at`` is aware; ``login`` is who brought it, where
-    the source asked.
+    ``mail_from`` is None for the null sender, and empty where the source
+    can't know it; ``peer`` is an address, ``unix``, or a mailbox's server;
+    ``received_at`` is aware; ``login`` is who brought it, where the source
+    asked; ``slot`` is there for a message of a mailbox.
     """
 
     raw: bytes
@@ -65,6 +93,7 @@ class Envelope:
     rcpt_to: tuple[str, ...]
     received_at: datetime
     login: Login | None = None
+    slot: Slot | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ _UNANSWERED = ("list-id", "list-unsubscribe", "list-post", "precedence", "x-auto
 
 def echo(envelope: Envelope, mail: Mail) -> str | None:
     """Why this mail is an echo and no request; None when it may be one."""
-    if envelope.mail_from is None:
+    if _is_from_nobody(envelope, mail):
         return "null sender"
     if any(_keyword(value) == "auto-replied" for value in mail.values("auto-submitted")):
         return "an automatic reply"
@@ -36,6 +36,13 @@ def may_be_answered(mail: Mail) -> bool:
     automatic = any(_keyword(value) != "no" for value in mail.values("auto-submitted"))
     listed = any(mail.values(name) for name in _UNANSWERED)
     return mail.sender is not None and not automatic and not listed
+
+
+def _is_from_nobody(envelope: Envelope, mail: Mail) -> bool:
+    """Whether MAIL FROM was empty; in a mailbox Return-Path, written at delivery, says so (RFC 5321, 4.4)."""
+    if envelope.source == "imap":
+        return any(value.strip() == "<>" for value in mail.values("return-path")[:1])
+    return envelope.mail_from is None
 
 
 def _keyword(value: str) -> str:

@@ -26,7 +26,7 @@ def find(envelope: Envelope, mail: Mail, rules: Sequence[Rule], policy: Policy, 
     """What can be found without asking anybody; DKIM names the questions it has."""
     if not allowed(rules, Proof.DKIM) and not allowed(rules, Proof.AUTHENTICATION_RESULTS):
         return Found()
-    said = results.believed(mail.headers, envelope.peer, policy)
+    said = results.believed(mail.headers, policy.believes(envelope))
     case = Case.of(envelope, mail, said, ours, relayed=policy.is_relayed(envelope))
     return Found(
         signatures=signature.signatures(case),

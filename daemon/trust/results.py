@@ -11,7 +11,6 @@ from daemon.trust.findings import Results
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from daemon.trust.rules import Policy
 
 #: How deep comments may nest, and how many results one header may hold; who writes more is no relay of ours.
 _DEPTH_MAX, _RESULTS_MAX = 10, 50
@@ -37,19 +36,19 @@ _QUOTED = re.compile(r'"([0-9]++)"')
 _DOMAIN = re.compile(r"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*")
 
 
-def believed(headers: Sequence[tuple[str, str]], peer: str, policy: Policy) -> Results | None:
-    """What the topmost Authentication-Results says, if ``peer`` is a relay and the header its own.
+def believed(headers: Sequence[tuple[str, str]], authserv_id: str | None) -> Results | None:
+    """What the topmost Authentication-Results says, if it is of ``authserv_id``; None believes nobody.
 
     Only the topmost: what stands below may be the sender's (RFC 8601, 7.1).
-    The relay must take out of a mail what bears its own authserv-id before it
+    The server must take out of a mail what bears its own authserv-id before it
     adds to it (RFC 8601, 5), and put all it found into one header. A header
     that doesn't follow the grammar to the end says nothing.
     """
     topmost = next((value for name, value in headers if name == "authentication-results"), None)
-    if topmost is None or not policy.is_relay(peer):
+    if topmost is None or authserv_id is None:
         return None
     said = parse(topmost)
-    return said if said and said.authserv_id == policy.authserv_id else None
+    return said if said and said.authserv_id == authserv_id else None
 
 
 def parse(value: str) -> Results | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from ipaddress import IPv4Network, IPv6Network
 
     from daemon.mail import Envelope
@@ -65,13 +65,15 @@ class Policy:
 
     ``authserv_id`` names the server whose Authentication-Results are
     believed, in lower case, in mail that comes from one of ``relays`` or,
-    with ``unix_relay``, over a UNIX socket.
+    with ``unix_relay``, over a UNIX socket; ``mailboxes`` has that of each
+    account whose server writes them, for the mails in it.
     """
 
     rules: tuple[Rule, ...] = ()
     authserv_id: str | None = None
     relays: tuple[IPv4Network | IPv6Network, ...] = ()
     unix_relay: bool = False
+    mailboxes: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, sender: str | None) -> tuple[Rule, ...]:
         """The rules for ``sender`` in their order; none when there is any doubt who it is."""
@@ -80,9 +82,16 @@ class Policy:
     def is_relayed(self, envelope: Envelope) -> bool:
         """Whether a mail server passed it on, whose own address says nothing about who sent it.
 
-        LMTP is spoken by nobody else (RFC 2033), configured as a relay or not.
+        LMTP is spoken by nobody else (RFC 2033), configured as a relay or
+        not, and a mailbox has its own.
         """
-        return envelope.source == "lmtp" or self.is_relay(envelope.peer)
+        return envelope.source in ("lmtp", "imap") or self.is_relay(envelope.peer)
+
+    def believes(self, envelope: Envelope) -> str | None:
+        """Whose Authentication-Results are believed in this delivery; None: nobody's."""
+        if envelope.slot:
+            return self.mailboxes.get(envelope.slot.account)
+        return self.authserv_id if self.is_relay(envelope.peer) else None
 
     def is_relay(self, peer: str) -> bool:
         """Whether ``peer``, an address or ``unix``, is one of the relays."""

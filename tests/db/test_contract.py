@@ -78,7 +78,7 @@ CREATE UNIQUE INDEX status_events_pkey ON public.status_events USING btree (id)
 
 INTAKE_COLUMNS = """
 arrivals.id bigint not null
-arrivals.mail_id uuid not null
+arrivals.mail_id uuid
 arrivals.source text not null
 arrivals.account text
 arrivals.folder text
@@ -89,6 +89,22 @@ arrivals.mail_from text
 arrivals.rcpt_to text[] not null default '{}'::text[]
 arrivals.verdict text not null
 arrivals.received_at timestamp with time zone not null
+arrivals.reason text
+folders.account text not null
+folders.folder text not null
+folders.uidvalidity bigint not null
+folders.first_uid bigint not null
+folders.contact_at timestamp with time zone not null default now()
+folders.since timestamp with time zone
+folders.unfinished bigint[] not null default '{}'::bigint[]
+folders.alone_uid bigint
+folders.alone_times integer not null default 0
+mailboxes.account text not null
+mailboxes.owner text not null
+mailboxes.epoch bigint not null default 1
+mailboxes.leased_until timestamp with time zone not null
+mailboxes.state text not null default ''::text
+mailboxes.looked_at timestamp with time zone
 mails.id uuid not null
 mails.raw_id uuid not null
 mails.content_id uuid
@@ -117,21 +133,29 @@ parts.size bigint not null
 parts.sha256 text not null
 parts.key text not null
 parts.spec_id uuid
+tokens.account text not null
+tokens.version bigint not null default 1
+tokens.sealed bytea not null
+tokens.updated_at timestamp with time zone not null default now()
 """
 
 INTAKE_KEYS = """
 arrivals FOREIGN KEY (mail_id) REFERENCES intake.mails(id) ON DELETE CASCADE
 arrivals PRIMARY KEY (id)
 arrivals UNIQUE (account, folder, uidvalidity, uid)
+folders PRIMARY KEY (account, folder, uidvalidity)
+mailboxes PRIMARY KEY (account)
 mails FOREIGN KEY (supersedes) REFERENCES intake.mails(id) ON DELETE SET NULL
 mails PRIMARY KEY (id)
 parts FOREIGN KEY (mail_id) REFERENCES intake.mails(id) ON DELETE CASCADE
 parts PRIMARY KEY (mail_id, place)
+tokens PRIMARY KEY (account)
 """
 
 INTAKE_INDEXES = """
 CREATE UNIQUE INDEX arrivals_pkey ON intake.arrivals USING btree (id)
 CREATE UNIQUE INDEX arrivals_slot_key ON intake.arrivals USING btree (account, folder, uidvalidity, uid)
+CREATE UNIQUE INDEX folders_pkey ON intake.folders USING btree (account, folder, uidvalidity)
 CREATE INDEX idx_arrivals_mail_id ON intake.arrivals USING btree (mail_id)
 CREATE INDEX idx_mails_content_id ON intake.mails USING btree (content_id)
 CREATE INDEX idx_mails_message_id ON intake.mails USING btree (message_id)
@@ -140,9 +164,11 @@ CREATE INDEX idx_mails_rejected_letter ON intake.mails USING btree (letter) WHER
 CREATE INDEX idx_mails_supersedes ON intake.mails USING btree (supersedes)
 CREATE INDEX idx_mails_verdict_received_at ON intake.mails USING btree (verdict, received_at)
 CREATE INDEX idx_parts_spec_id ON intake.parts USING btree (spec_id) WHERE (spec_id IS NOT NULL)
+CREATE UNIQUE INDEX mailboxes_pkey ON intake.mailboxes USING btree (account)
 CREATE UNIQUE INDEX mails_letter_key ON intake.mails USING btree (letter) WHERE (verdict = 'accepted'::text)
 CREATE UNIQUE INDEX mails_pkey ON intake.mails USING btree (id)
 CREATE UNIQUE INDEX parts_pkey ON intake.parts USING btree (mail_id, place)
+CREATE UNIQUE INDEX tokens_pkey ON intake.tokens USING btree (account)
 """
 
 COLUMNS = """
@@ -319,7 +345,8 @@ def test_intakes_policies_are_the_daemons_alone(any_database: Database) -> None:
     with any_database.connect() as conn:
         found = {(table, cmd, roles) for _, table, cmd, roles, *_ in conn.execute(POLICIES, ("intake",))}
 
-    tables, commands = ("mails", "arrivals", "parts"), ("SELECT", "INSERT", "UPDATE")
+    tables = ("mails", "arrivals", "parts", "mailboxes", "folders", "tokens")
+    commands = ("SELECT", "INSERT", "UPDATE")
     assert found == {(table, cmd, "specpost_daemon") for table in tables for cmd in commands}
 
 

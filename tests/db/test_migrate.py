@@ -192,7 +192,7 @@ def test_the_daemon_can_compare_the_schema(database: Database) -> None:
     """The daemon's own role sees what is missing, and what a newer version or somebody else applied."""
     with database.connect() as conn:
         conn.execute(
-            "update supabase_migrations.schema_migrations set version = '2999' where name = 'letters'"
+            "update supabase_migrations.schema_migrations set version = '2999' where name = 'mailboxes'"
         )
 
     with database.connect("daemon") as conn:

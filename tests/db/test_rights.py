@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FIVE = {"public.artifacts", "public.runs", "public.specs", "public.sprints", "public.status_events"}
 
-BOOKS = {"intake.arrivals", "intake.mails", "intake.parts"}
+BOOKS = {f"intake.{table}" for table in ("arrivals", "folders", "mailboxes", "mails", "parts", "tokens")}
 
 #: Every privilege on every table that anybody but the owner has.
 MATRIX = (
@@ -236,6 +236,11 @@ def test_the_daemon_keeps_its_books(any_database: Database) -> None:
             "insert into intake.parts (mail_id, place, size, sha256, key)"
             " select id, '1', 1, '', '' from intake.mails"
         )
+        conn.execute("insert into intake.mailboxes (account, owner, leased_until) values ('x', 'x', now())")
+        conn.execute(
+            "insert into intake.folders (account, folder, uidvalidity, first_uid) values ('x', 'x', 1, 1)"
+        )
+        conn.execute("insert into intake.tokens (account, sealed) values ('x', '')")
         for table in sorted(BOOKS):
             assert conn.execute(f"select from {table}".encode()).rowcount == 1
             assert refused(conn, DELETES[table])
