@@ -1,0 +1,1 @@
+"""How fast the daemon is beside what people use today: all in one run, on one machine, in ratios."""
