@@ -331,6 +331,88 @@ def login_add(name: str, addresses: tuple[str, ...], file: Path | None, config: 
         raise Fatal(str(error)) from None
 
 
+@main.group()
+def oauth() -> None:
+    """Let the daemon into a mailbox without a password.
+
+    Gmail and Microsoft 365 hand out tokens instead (OAuth2), once a person
+    has consented.
+
+    \b
+    Example:
+      specpost oauth login specs
+    """
+
+
+@oauth.command("login")
+@click.argument("account")
+@click.option("--browser", is_flag=True, help="Consent in a browser, though the provider gives codes.")
+@_config
+def oauth_login(account: str, config: Path | None, *, browser: bool) -> None:
+    """Consent, as the owner of a mailbox.
+
+    ACCOUNT is the NAME of an [imap.NAME] with oauth in the configuration.
+    You are shown a page to log in on; when you have, a token is stored in the
+    daemon's database, sealed with [oauth] key. With Microsoft you type a code
+    on any device; where that is not allowed, and with Google, you use a
+    browser, and if it is on another machine, paste the address it ends at.
+
+    Once is enough, until consent is withdrawn; then the daemon says so. It
+    needs no restart.
+
+    \b
+    Examples:
+      specpost oauth login specs
+      specpost oauth login specs --config specpost.toml --browser
+    """
+    from daemon import database
+    from daemon.commands import consenting
+    from daemon.credentials import ConsentError
+
+    settings = _settings(config)
+    try:
+        with _explained():
+            consenting.login(settings, database.url(settings), account, browser=browser)
+    except (consenting.AccountError, ConsentError) as error:
+        raise Fatal(str(error)) from None
+    except KeyboardInterrupt:
+        raise Fatal("ended; nothing was stored") from None
+
+
+@main.group()
+def imap() -> None:
+    """Mailboxes that the daemon watches.
+
+    \b
+    Example:
+      specpost imap check specs
+    """
+
+
+@imap.command("check")
+@click.argument("account")
+@_config
+def imap_check(account: str, config: Path | None) -> None:
+    """Enter a mailbox as the daemon would, and say what there is.
+
+    ACCOUNT is a table of [imap]. Shows what the server can, its folders, what
+    would be taken at the first contact, where mails would go, and how long a
+    round trip takes; or in words what is wrong. Changes nothing.
+
+    \b
+    Example:
+      specpost imap check specs --config specpost.toml
+    """
+    from daemon.commands import consenting, mailboxing
+
+    settings = _settings(config)
+    try:
+        with _explained():
+            mailboxing.check(settings, account)
+    except (consenting.AccountError, mailboxing.CheckFailed) as error:
+        raise Fatal(str(error)) from None
+
+
 def _logins_file(config: Path | None) -> Path:
     file = _settings(config).smtp.logins_file
     if file is None:

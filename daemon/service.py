@@ -11,7 +11,7 @@ import ssl
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -22,11 +22,14 @@ from daemon.ledger import Ledger
 from daemon.log import Event
 from daemon.logins import LoginDesk, LoginsError
 from daemon.mail import Addresses
+from daemon.mailboxes import Leases, Owner, Register
 from daemon.proving import Prover
 from daemon.rates import Rates
 from daemon.readers import Readers
 from daemon.settings.agreement import for_strangers
 from daemon.sources import descriptors
+from daemon.sources.imap.mailbox import Hands
+from daemon.sources.imap.watch import Watch
 from daemon.sources.listener import Listener
 from daemon.sources.smtp import SmtpServer
 from daemon.storage import FileStorage
@@ -34,6 +37,8 @@ from db.pool import open_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from psycopg_pool import ConnectionPool
 
     from daemon.mail import Envelope
     from daemon.outcome import Outcome
@@ -73,10 +78,31 @@ def run(settings: Settings) -> None:
     log.info(Event.STARTING, version=version("specpost"), pid=os.getpid())
     log.info(Event.CONFIGURATION, **configuration.describe(settings))
     inherited, tls = _inherited(settings), _tls(settings.smtp)
-    with suppress(Stopped), _desk(settings.smtp) as desk, assembled(settings, stop) as intake:
-        asyncio.run(_serve(settings, intake, Doorway(inherited, tls, desk), stop))
+    with suppress(Stopped), _desk(settings.smtp) as desk, assembled(settings, stop) as house:
+        asyncio.run(_serve(settings, house, Doorway(inherited, tls, desk), stop))
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a handler ends before the process does
     log.info(Event.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Every part that runs, but for the doors: the intake, and the watches over mailboxes."""
+
+    intake: Intake
+    watches: Sequence[Watch] = ()
+    leases: Leases | None = None
+
+    def alive(self) -> bool:
+        """Whether every part turns, or waits for something that may come back."""
+        leased = self.leases is None or self.leases.alive()
+        return self.intake.alive() and leased and all(watch.alive() for watch in self.watches)
+
+    def status(self, addresses: Sequence[str]) -> str:
+        """One line for ``systemctl status``."""
+        doors = [f"taking mail on {', '.join(addresses)}"] if addresses else []
+        return "; ".join(
+            [self.intake.trouble() or "", *doors, *(each.status() for each in self.watches)]
+        ).lstrip("; ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,36 +146,56 @@ class Stop:
 
 
 @contextmanager
-def assembled(settings: Settings, stop: Stop) -> Iterator[Intake]:
+def assembled(settings: Settings, stop: Stop) -> Iterator[House]:
     """Every part but the sources, joined; taken apart again in the reverse order."""
     with _usable(f"state_dir {settings.state_dir}"):
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as house:
-        url = house.enter_context(database.url(settings))
+    with ExitStack() as parts:
+        url = parts.enter_context(database.url(settings))
         database.wait_until_fit(url, stop)
         with _usable(f"[storage] url {settings.storage.path}"):
-            storage = house.enter_context(closing(FileStorage(settings.storage.path)))
-        pool = house.enter_context(open_pool(url))
+            storage = parts.enter_context(closing(FileStorage(settings.storage.path)))
+        pool = parts.enter_context(open_pool(url))
         defaults, resolver = wiring.defaults(settings), wiring.resolver(settings)
         readers = Readers(defaults, wiring.reader_limits(settings))
         prover = Prover(readers, defaults, resolver, settings.dns.timeout)
         ledger = Ledger(storage.put, pool, Rates(settings.smtp.sender_rate))
-        intake = house.enter_context(closing(Intake(readers, prover, ledger)))
-        house.enter_context(closing(prover))
+        intake = parts.enter_context(closing(Intake(readers, prover, ledger)))
+        parts.enter_context(closing(prover))
         resolver.start()
-        house.enter_context(closing(resolver))
-        house.enter_context(closing(readers))  # left first: what has been judged is still committed
+        parts.enter_context(closing(resolver))
+        parts.enter_context(closing(readers))  # left first: what has been judged is still committed
         stop()
         readers.start()
-        yield intake
+        yield parts.enter_context(_watching(settings, pool, intake))
 
 
-async def _serve(settings: Settings, intake: Intake, doorway: Doorway, asked: Stop) -> None:
+@contextmanager
+def _watching(settings: Settings, pool: ConnectionPool[Any], intake: Intake) -> Iterator[House]:
+    """The house with the watches over its mailboxes; they end first, with what they are taking in."""
+    if not settings.imap:
+        yield House(intake)
+        return
+    with closing(Owner(settings.state_dir / "owners")) as owner, ExitStack() as watching:
+        watches: dict[str, Watch] = {}
+        leases = Leases(pool, owner, settings.imap, lambda account: watches[account].wake())
+        watching.enter_context(closing(leases))  # given back last
+        register, hands = Register(pool), Hands(intake.take, intake.hold, intake.trouble)
+        for name, imap in settings.imap.items():
+            account = wiring.account(name, imap, wiring.credentials(settings, name, pool))
+            watches[name] = watching.enter_context(closing(Watch(account, register, leases, hands)))
+        leases.start()
+        for watch in watches.values():
+            watch.start()
+        yield House(intake, tuple(watches.values()), leases)
+
+
+async def _serve(settings: Settings, house: House, doorway: Doorway, asked: Stop) -> None:
     stop, hurry = _signals(doorway.desk)
     asked()  # before there was a loop to tell
 
     async def take(envelope: Envelope) -> Outcome:
-        return await asyncio.wrap_future(intake.take(envelope))
+        return await asyncio.wrap_future(house.intake.take(envelope))
 
     server = SmtpServer(
         take,
@@ -168,11 +214,13 @@ async def _serve(settings: Settings, intake: Intake, doorway: Doorway, asked: St
             log.warning(Event.UNPROTECTED, senders="anyone who can reach a loopback address of this machine")
         log.info(Event.READY, smtp=smtp, lmtp=lmtp)
         notify.ready()
-        watchdog = asyncio.create_task(_watch(intake, smtp + lmtp))
-        nurse = asyncio.create_task(_nurse(settings, intake))
+        watchdog = asyncio.create_task(_watch(house, smtp + lmtp))
+        nurse = asyncio.create_task(_nurse(settings, house))
         await stop.wait()
         log.info(Event.STOPPING)
         notify.stopping()
+        for watch in house.watches:
+            watch.ask_to_end()
         drain = asyncio.create_task(server.drain(DRAIN))
         await asyncio.wait([drain, asyncio.create_task(hurry.wait())], return_when=asyncio.FIRST_COMPLETED)
         watchdog.cancel()
@@ -202,7 +250,7 @@ def _signals(desk: LoginDesk | None) -> tuple[asyncio.Event, asyncio.Event]:
 
 async def _listen(server: SmtpServer, smtp: Smtp, inherited: Sequence[Listener]) -> list[Listener]:
     """Listen where systemd or the configuration say, else on the first free port; as it was bound."""
-    if inherited or smtp.listen:
+    if inherited or smtp.listen is not None:
         try:
             return await server.start([*inherited, *map(wiring.listener, smtp.listen or ())])
         except OSError as error:
@@ -217,20 +265,22 @@ async def _listen(server: SmtpServer, smtp: Smtp, inherited: Sequence[Listener])
     raise ListenError(f"no port of {HOST}:{PORTS[0]}-{PORTS[-1]} is free; name one with [smtp] listen")
 
 
-async def _watch(intake: Intake, addresses: list[str]) -> None:
+async def _watch(house: House, addresses: list[str]) -> None:
     """Tell systemd how it goes, and that the loop turns: a service that is stuck is restarted."""
     interval = notify.watchdog_interval()
     while True:
-        notify.status(intake.trouble() or f"taking mail on {', '.join(addresses)}")
-        if intake.alive():
+        for watch in house.watches:
+            watch.hurry()
+        notify.status(house.status(addresses))
+        if house.alive():
             notify.alive()
         await asyncio.sleep(interval or STATUS_INTERVAL)
 
 
-async def _nurse(settings: Settings, intake: Intake) -> None:
+async def _nurse(settings: Settings, house: House) -> None:
     """Revive what only we can; beside the watch, which must not wait for a database to start."""
     while True:
-        if intake.trouble():
+        if house.intake.trouble():
             await asyncio.to_thread(database.revive, settings)
         await asyncio.sleep(notify.watchdog_interval() or STATUS_INTERVAL)
 
@@ -253,7 +303,9 @@ def _admitted(settings: Settings, name: str, inherited: socket.socket) -> Listen
     is_lmtp = name == "lmtp" or inherited.family == socket.AF_UNIX
     listener = Listener("lmtp" if is_lmtp else "smtp", inherited)
     if is_lmtp or not notify.is_loopback(inherited):
-        complaint = next(for_strangers(settings, f"the inherited socket {listener}"), None)
+        complaint = next(
+            for_strangers(settings, f"on the inherited socket {listener}", ("smtp", "listen")), None
+        )
         if complaint:
             raise StartError(f"{'.'.join(complaint[0])}: {complaint[1]}")
     return listener

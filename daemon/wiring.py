@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from daemon import oauth
 from daemon.child import Limits as ReaderLimits
+from daemon.credentials import Password
 from daemon.mail import Addresses
+from daemon.outcome import Verdict
 from daemon.reading import Defaults
 from daemon.resolver import Resolver
+from daemon.sources.imap.account import Account
 from daemon.sources.limits import Limits as SmtpLimits
 from daemon.sources.listener import Listener
 from daemon.spec.target import Hint
+from daemon.tokens import Tokens
 from daemon.trust.rules import Policy, Proof, Rule
+from daemon.vault import Vault
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
-    from daemon.settings import Listen, Settings, Smtp
+    from psycopg import Connection
+    from psycopg_pool import ConnectionPool
+
+    from daemon.credentials import Credentials
+    from daemon.settings import Imap, Listen, Settings, Smtp
     from daemon.settings.senders import Sender
     from daemon.sources.listener import Protocol
 
@@ -41,11 +51,17 @@ _UNIX = "unix"
 def defaults(settings: Settings) -> Defaults:
     """What reading needs to know of the configuration."""
     return Defaults(
-        ours=Addresses.of(settings.smtp.recipients),
+        ours=ours(settings),
         target=Hint(settings.routing.repo, settings.routing.branch),
         dod=settings.planning.default_dod,
         policy=policy(settings),
     )
+
+
+def ours(settings: Settings) -> Addresses:
+    """Our addresses; a mailbox's own is one of them."""
+    users = (imap.user for imap in settings.imap.values() if "@" in imap.user)
+    return Addresses.of([*settings.smtp.recipients, *users])
 
 
 def policy(settings: Settings) -> Policy:
@@ -56,6 +72,9 @@ def policy(settings: Settings) -> Policy:
         authserv_id=smtp.authserv_id.lower() if smtp.authserv_id else None,
         relays=relays(smtp),
         unix_relay=_UNIX in smtp.relays,
+        mailboxes={
+            name: imap.authserv_id.lower() for name, imap in settings.imap.items() if imap.authserv_id
+        },
     )
 
 
@@ -83,6 +102,45 @@ def listener(listen: Listen) -> Listener:
     """One address of ``[smtp] listen``."""
     protocol: Protocol = "lmtp" if listen.scheme == "lmtp" else "smtp"
     return Listener(protocol, Path(listen.path) if listen.path else (listen.host, listen.port))
+
+
+def account(name: str, imap: Imap, credentials: Credentials) -> Account:
+    """A mailbox of ``[imap]``."""
+    return Account(
+        name=name,
+        host=imap.host,
+        port=imap.port,
+        tls=imap.tls,
+        user=imap.user,
+        credentials=credentials,
+        folder=imap.folder,
+        take_existing=imap.existing == "take",
+        filed={
+            Verdict.ACCEPTED: imap.processed,
+            Verdict.DUPLICATE: imap.processed,
+            Verdict.REJECTED: imap.rejected,
+            Verdict.HELD: imap.held,
+            Verdict.REFUSED: imap.refused,
+            Verdict.IGNORED: imap.ignored,
+        },
+        idle=imap.idle,
+        poll=imap.poll,
+        max_size=imap.max_size,
+    )
+
+
+def credentials(settings: Settings, name: str, pool: ConnectionPool[Connection[Any]]) -> Credentials:
+    """What a mailbox is entered with: its password, or tokens, whose store is in the database."""
+    imap = settings.imap[name]
+    if imap.oauth is None:
+        return password(imap)
+    return Tokens(pool, Vault(settings.oauth.key or b""), oauth.provider(imap.oauth), name)
+
+
+def password(imap: Imap) -> Credentials:
+    """The password of a mailbox that takes one."""
+    given = Password(imap.password or "")
+    return lambda: given
 
 
 def _rule(name: str, sender: Sender) -> Rule:

@@ -44,6 +44,10 @@ class Database:
         """For everything the daemon does."""
         return self.server.url(LOGIN, self.name)
 
+    def server_admin(self) -> psycopg.Connection[Any]:
+        """Connect to another database of the same server, as its superuser, to do things to this one."""
+        return psycopg.connect(self.server.url("postgres"), autocommit=True)
+
     def connect(self, role: Role = "owner", *, autocommit: bool = False) -> psycopg.Connection[Any]:
         """Connect as ``role``; the API's roles are taken as PostgREST takes them."""
         if role == "daemon":

@@ -24,16 +24,16 @@ ROWS = """
     wiring
     sources worker database whereabouts
     intake
-    batches ledger proving
+    batches ledger proving mailboxes
     readers records
     child
-    reading storage notify resolver logins
-    passwords
+    reading storage notify resolver logins tokens
+    passwords oauth vault
     trust
     planning settings
     spec
     mail
-    log outcome memory names rates peers
+    log outcome memory names rates peers credentials
     text
 """
 LINE_OF = {room: line for line, row in enumerate(ROWS.split("\n")) for room in row.split()}
@@ -59,10 +59,13 @@ KNOWS_NOTHING_OF = {
 ONLY_IN = {
     "mailparser": "mail",
     "aiosmtpd": "sources",
+    "imapclient": "sources",
     "dkim": "trust",
     "publicsuffixlist": "trust",
     "dns": "resolver",
     "argon2": "passwords",
+    "urllib3": "oauth",
+    "nacl": "vault",
 }
 
 

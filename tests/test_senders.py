@@ -267,4 +267,4 @@ def test_a_door_from_elsewhere_is_held_to_the_same(toml: Toml) -> None:
 
 def keys_against(settings: Settings) -> list[tuple[str, ...]]:
     """The keys that keep a socket from being one that strangers reach."""
-    return [key for key, _ in for_strangers(settings, "0.0.0.0:25")]
+    return [key for key, _ in for_strangers(settings, "on 0.0.0.0:25", ("smtp", "listen"))]

@@ -161,7 +161,6 @@ def test_a_folder_with_a_percent_sign_is_that_folder(toml: Toml) -> None:
         ("[planning.default_dod]\ncoverage_min = 80", 2, "given 80; allowed: a number, 0 to 1"),
         ("[planning.default_dod]\ncoverage_min = true", 2, "given true; allowed: a number, 0 to 1"),
         ("[planning.default_dod]\ne2e_pass = 1", 2, "given 1; allowed: true or false"),
-        ('[imap.specs]\nhost = "x"', 2, "imap.specs.host: [imap] is not in this release"),
         ('[smtp]\n\nmax_size = "lots"', 3, 'given "lots"; allowed: a size, 1 KiB to 1 GiB'),
         ("[smtp]\nmax_size = 10", 2, "given 10; allowed: a size, 1 KiB to 1 GiB"),
         ("[smtp]\nsession_timeout = inf", 2, "allowed: a duration, 1 s to 24 h"),

@@ -24,6 +24,7 @@ from daemon.settings.agreement import disagreements
 from daemon.settings.complaint import NAME, complaints, lines
 from daemon.settings.dns import Dns
 from daemon.settings.given import SettingsError, gather
+from daemon.settings.imap import ACCOUNT, Imap
 from daemon.settings.kind import (
     FLAG,
     FOLDER,
@@ -40,6 +41,7 @@ from daemon.settings.kind import (
 )
 from daemon.settings.listen import Listen
 from daemon.settings.model import Table
+from daemon.settings.oauth import Vault
 from daemon.settings.senders import BRANCH, REPO, RULE, Sender
 from daemon.settings.smtp import Smtp
 from daemon.spec.model import DefinitionOfDone
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
 
     from daemon.settings.given import Key
 
-__all__ = ["Listen", "Sender", "Settings", "SettingsError", "Smtp", "describe", "load", "table"]
+__all__ = ["Imap", "Listen", "Sender", "Settings", "SettingsError", "Smtp", "describe", "load", "table"]
 
 _POSTGRES = r"postgres(?:ql)?://\S+"
 
@@ -202,6 +204,8 @@ class Settings(Table):
     database: Database = Database()
     storage: Storage = Field(default=Storage(), validate_default=True)
     smtp: Smtp = Field(default_factory=Smtp)
+    imap: dict[Annotated[str, ACCOUNT], Imap] = Field(default_factory=dict)
+    oauth: Vault = Vault()
     senders: dict[Annotated[str, RULE], Sender] = Field(default_factory=dict)
     dns: Dns = Dns()
     routing: Routing = Routing()
@@ -259,18 +263,26 @@ def _described(field: FieldInfo, value: object) -> object:
         return describe(value)
     if isinstance(value, dict):
         return {name: describe(each) for name, each in value.items()}
+    if value is None:
+        return None
     return _shown(_kind(field), value)
 
 
 def _fields(model: type[BaseModel], above: Key = ()) -> Iterator[tuple[Key, FieldInfo, Kind]]:
     for name, field in model.model_fields.items():
         key = (*above, field.alias or name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _fields(field.annotation, key)
+        if one := _table(field):
+            yield from _fields(one, key)
         elif named := _tables(field):
             yield from _fields(named, (*key, NAME))
         else:
             yield key, field, _kind(field)
+
+
+def _table(field: FieldInfo) -> type[BaseModel] | None:
+    """What table the field is, which may be one that can be left out."""
+    kinds = (field.annotation, *(get_args(field.annotation) if _tables(field) is None else ()))
+    return next((each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel)), None)
 
 
 def _tables(field: FieldInfo) -> type[BaseModel] | None:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from daemon.settings.given import Given, Key
     from daemon.settings.kind import Kind
 
-#: Tables that a later release reads. Ignoring one now would look like obeying it.
-LATER = {"imap"}
-
 #: Stands in a known key for the name that an operator gives a table.
 NAME = "NAME"
 
@@ -81,8 +78,6 @@ def _unfit(value: object, reason: str, kind: Kind) -> str:
 
 
 def _unknown(key: Key, kinds: Mapping[Key, Kind]) -> str:
-    if key[0] in LATER:
-        return f"[{key[0]}] is not in this release"
     if meant := _meant(key, kinds):
         return f"unknown key; did you mean {_named(meant)}?"
     beside = [known[-1] for known in kinds if known[:-1] == key[:-1]]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _ATOM = r"[\w!#$%&'/=?^`{|}~-]+"
 
-_HOSTNAME = matching(rf"{_LABEL}(?:\.{_LABEL})*", 'a host name, such as "mail.example.org"')
+HOSTNAME = matching(rf"{_LABEL}(?:\.{_LABEL})*", 'a host name, such as "mail.example.org"')
 _RECIPIENTS = several(
     matching(rf"{_ATOM}(?:\.{_ATOM})*@[\w-]+(?:\.[\w-]+)*", ""),
     'addresses without a tag, such as "specs@example.org", in a list or with commas between',
@@ -83,7 +83,7 @@ class Smtp(Table):
         default=None,
         description="Where to listen, one address or a list; left out, 127.0.0.1:8025 or the next free port.",
     )
-    hostname: Annotated[str, _HOSTNAME] = Field(
+    hostname: Annotated[str, HOSTNAME] = Field(
         default_factory=socket.gethostname,
         description="The name in the greeting.",
         json_schema_extra={"left_out": "this machine's name"},
@@ -111,7 +111,7 @@ class Smtp(Table):
         description="Peers whose Authentication-Results are believed; also exempt from"
         " `connections_per_peer`.",
     )
-    authserv_id: Annotated[str | None, _HOSTNAME] = Field(
+    authserv_id: Annotated[str | None, HOSTNAME] = Field(
         default=None,
         description="The server whose Authentication-Results (RFC 8601) are believed, by the name they begin"
         " with, in mail from `relays`; it must remove those that come to it with this name.",
