@@ -157,7 +157,8 @@ def has_room(conn: Connection[Any], judged: Judged) -> bool:
     """Whether one more mail can be held."""
     held = mails.held(conn, judged.envelope.peer)
     fits = held.size + len(judged.envelope.raw) <= HELD_BYTES
-    return held.mails < HELD_MAILS and fits and held.of_peer < HELD_A_PEER
+    alone = judged.envelope.slot is None  # a mailbox is everybody's, and no peer
+    return held.mails < HELD_MAILS and fits and not (alone and held.of_peer >= HELD_A_PEER)
 
 
 def record(

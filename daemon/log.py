@@ -7,7 +7,6 @@ place, so that no caller has to think of what a Subject may contain.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+import orjson
 import structlog
 
 from daemon.text import printable, redact
@@ -143,12 +143,12 @@ def _is_journal(stream: TextIO) -> bool:
 
 
 def _json_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    return json.dumps({"ts": _now(), **_head(event), **event}, ensure_ascii=False)
+    return orjson.dumps({"ts": _now(), **_head(event), **event}).decode()
 
 
 def _journal_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     head = _head(event)
-    return _PRIORITY[head["level"]] + json.dumps(head | dict(event), ensure_ascii=False)
+    return _PRIORITY[head["level"]] + orjson.dumps(head | dict(event)).decode()
 
 
 _pairs = structlog.processors.LogfmtRenderer(bool_as_flag=False)

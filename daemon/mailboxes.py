@@ -18,7 +18,9 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import structlog
 
+from daemon.log import Event
 from daemon.outcome import Verdict
 from db import arrivals, folders, mailboxes
 from db.arrivals import ArrivalRow
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from daemon.mail import Slot
+
+log = structlog.get_logger()
 
 __all__ = ["Contact", "Leases", "Numbering", "Outage", "Owner", "Register"]
 
@@ -114,6 +118,7 @@ class _Share:
 
     epoch: int | None = None
     until: float = 0.0  # monotonic
+    standing: str = "starting"
     state: str = ""
     looked_at: float | None = None  # monotonic
 
@@ -158,6 +163,10 @@ class Leases:
         share = self._shares[account]
         return share.epoch if time.monotonic() < share.until else None
 
+    def standing(self, account: str) -> str:
+        """Why the lease is not ours."""
+        return self._shares[account].standing
+
     def tell(self, account: str, state: str, looked_at: float | None) -> None:
         """What others are to read of the mailbox; ``looked_at`` in monotonic seconds."""
         share = self._shares[account]
@@ -166,8 +175,12 @@ class Leases:
     def _run(self) -> None:
         while not self._closed:
             for account, share in self._shares.items():
-                with suppress(psycopg.OperationalError):  # told by whoever has something to write
+                try:
                     self._hold(account, share)
+                except psycopg.OperationalError:
+                    share.standing = "standing by, the database is down"
+                except Exception:
+                    log.exception(Event.INTERNAL_ERROR, where="leases")
             with self._woken:
                 self._woken.wait_for(lambda: self._closed, RENEW)
         for account, share in self._shares.items():
@@ -186,6 +199,7 @@ class Leases:
                     conn, account, self._owner.name, share.epoch, LEASE, state=share.state, ago=ago
                 )
                 epoch = share.epoch if held else None
+        share.standing = "standing by, another daemon watches it"
         before, share.epoch = share.epoch, epoch
         share.until = asked + LEASE - MARGIN if epoch else 0.0
         if before != epoch:

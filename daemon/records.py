@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -64,13 +64,13 @@ class Judged:
         """Which mail it is, whichever way it came."""
         return self.mail.content_id if self.mail else None
 
-    @property
+    @cached_property
     def id(self) -> UUID:
         """Under which id it is recorded: a look-alike that wasn't accepted can't take the real one's."""
         accepted = self.mail is not None and self.verdict is Verdict.ACCEPTED
         return self.mail.content_id if accepted and self.mail else self.raw_id
 
-    @property
+    @cached_property
     def letter(self) -> str | None:
         """What all copies of it share that its signature takes for it; None when nothing was signed."""
         letter = self.judgement.evidence.get("letter")
@@ -81,7 +81,7 @@ class Judged:
         """Whose mail it is; empty when there is any doubt."""
         return (self.mail.sender if self.mail else None) or ""
 
-    @property
+    @cached_property
     def spec_ids(self) -> tuple[UUID, ...]:
         """The ids of its specifications, in the order of its parts."""
         return tuple(spec.id for spec in self.specs)
@@ -108,14 +108,16 @@ class Stored:
 def _stored(judged: Judged) -> Iterator[Stored]:
     if judged.verdict not in KEPT:
         return
-    yield _entry(judged, "raw", raw_key(judged.id), judged.envelope.raw, media_type="message/rfc822")
+    yield _entry(judged, "raw", judged.envelope.raw, key=raw_key(judged.id), media_type="message/rfc822")
     if judged.verdict is not Verdict.ACCEPTED or judged.mail is None:
         return
     taken = {spec.document.place for spec in judged.specs}
     for part in judged.mail.parts:
         if _is_attachment(part) and part.place not in taken:
             key = part_key(judged.id, part.place, part.sha256)
-            yield _entry(judged, part.place, key, part.content, media_type=part.media_type, name=part.name)
+            yield _entry(
+                judged, part.place, part.content, key=key, media_type=part.media_type, name=part.name
+            )
     media_types = {part.place: part.media_type for part in judged.mail.parts}
     for number, spec in enumerate(judged.specs, 1):
         yield from _stored_spec(judged, spec, number, media_types.get(spec.document.place, "text/plain"))
@@ -128,17 +130,29 @@ def _is_attachment(part: Part) -> bool:
 
 def _stored_spec(judged: Judged, spec: PlannedSpec, number: int, media_type: str) -> Iterator[Stored]:
     document = spec.document
-    key = _storage_path(judged, spec)
-    entry = _entry(judged, document.place, key, document.content, media_type=media_type, name=document.name)
-    yield replace(entry, row=replace(entry.row, spec_id=spec.id))
-    plan = _entry(
-        judged, f"plan-{number}", plan_key(judged.id, number), spec.plan, media_type="application/json"
+    key = part_key(judged.id, document.place, _sha256(document.content))
+    yield _entry(
+        judged,
+        document.place,
+        document.content,
+        key=key,
+        media_type=media_type,
+        name=document.name,
+        spec_id=spec.id,
     )
-    yield replace(plan, row=replace(plan.row, spec_id=spec.id))
+    key = plan_key(judged.id, number)
+    yield _entry(judged, f"plan-{number}", spec.plan, key=key, media_type="application/json", spec_id=spec.id)
 
 
 def _entry(  # noqa: PLR0913 - the columns of a row
-    judged: Judged, place: str, key: str, content: bytes, *, media_type: str, name: str | None = None
+    judged: Judged,
+    place: str,
+    content: bytes,
+    *,
+    key: str,
+    media_type: str,
+    name: str | None = None,
+    spec_id: UUID | None = None,
 ) -> Stored:
     row = PartRow(
         mail_id=judged.id,
@@ -148,7 +162,7 @@ def _entry(  # noqa: PLR0913 - the columns of a row
         size=len(content),
         sha256=_sha256(content),
         key=key,
-        spec_id=None,
+        spec_id=spec_id,
     )
     return Stored(content, row)
 
@@ -328,4 +342,4 @@ def _about(judged: Judged) -> dict[str, Any]:
 
 
 def _storage_path(judged: Judged, spec: PlannedSpec) -> str:
-    return part_key(judged.id, spec.document.place, _sha256(spec.document.content))
+    return next(stored.row.key for stored in judged.stored if stored.row.place == spec.document.place)

@@ -6,9 +6,9 @@ database. ``put`` returns when the bytes are durable, and may be repeated.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
     from uuid import UUID
-
-#: Files written and synced side by side.
-SYNCS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +50,18 @@ class FileStorage:
     """Objects as files under ``root``, readable by their owner only.
 
     Own code, since what an SMTP 250 promises must survive a power cut, and
-    no library for object stores syncs files and their folders.
+    no library for object stores syncs files and their folders. A put is made
+    durable by syncfs(2), which covers contents, names and the folders on the
+    way: an fsync for each file and folder took four times as long and seven
+    times the CPU, for one mail as for a hundred. It waits for what others
+    have written to the same file system, too; and one in user space (FUSE)
+    may not heed it.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in missing:
-            _sync(folder.parent)
-        self._syncs = ThreadPoolExecutor(SYNCS, thread_name_prefix="storage")
+        self._handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def put(self, objects: Iterable[StoredObject]) -> None:
         """Make all of ``objects`` durable, replacing what lies under their keys.
@@ -70,14 +69,21 @@ class FileStorage:
         Raises:
             OSError: not all of them are; those that are harm nobody.
         """
-        files = {self.path(item.key): item.content for item in objects}
-        folders = {folder for path in files for folder in self._way(path)}
-        for leaf in {path.parent for path in files}:
-            leaf.mkdir(parents=True, exist_ok=True)
-        for _ in self._syncs.map(_write, files, files.values()):
-            pass
-        for _ in self._syncs.map(_sync, folders):
-            pass
+        unfinished: dict[str, str] = {}
+        try:
+            for item in objects:
+                path = f"{self.root}/{item.key}"
+                unfinished[path] = aside = _aside(path)
+                _write(aside, item.content)
+            self._sync()  # the contents before the names: what is replaced is whole or as it was
+            for path, aside in unfinished.items():
+                os.replace(aside, path)
+            self._sync()
+        except BaseException:
+            for aside in unfinished.values():
+                with suppress(OSError):
+                    os.unlink(aside)
+            raise
 
     def get(self, key: str) -> bytes:
         """The bytes under ``key``; FileNotFoundError when there are none."""
@@ -88,37 +94,29 @@ class FileStorage:
         return self.root / key
 
     def close(self) -> None:
-        """Let the writing threads go."""
-        self._syncs.shutdown()
+        """Let the file system go."""
+        os.close(self._handle)
 
-    def _way(self, path: Path) -> list[Path]:
-        """The folders from ``path`` up to the root.
-
-        All of them are synced, for one that is there already may have been
-        made by a put that failed, or by another process, and not be safe yet.
-        """
-        return [folder for folder in path.parents if folder.is_relative_to(self.root)]
+    def _sync(self) -> None:
+        """Have the file system write down all it knows (syncfs(2); errors of the writing since Linux 5.8)."""
+        if _libc.syncfs(self._handle):
+            error = ctypes.get_errno()
+            raise OSError(error, f"{self.root}: {os.strerror(error)}")
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Bring ``path`` into being whole or not at all; its folder's sync is the caller's."""
-    unfinished = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _aside(path: str) -> str:
+    """A name that nobody has, in the folder of ``path``, which is made if need be."""
+    folder, _, name = path.rpartition("/")
+    os.makedirs(folder, exist_ok=True)
+    return f"{folder}/.{name[:100]}.{secrets.token_hex(8)}"
+
+
+def _write(aside: str, content: bytes) -> None:
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(handle, "wb", buffering=0) as file:
+        left = memoryview(content)
+        while left:
+            left = left[file.write(left) :]

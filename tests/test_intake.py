@@ -79,6 +79,21 @@ def test_what_a_sprint_is_done_by_is_complete(house: House) -> None:
     ]
 
 
+def test_a_criterion_may_be_a_number_of_any_size(house: House) -> None:
+    """JSON has no largest number, and neither has the database."""
+    spec = json.dumps(
+        {
+            "meta": {"repo": "example/tides"},
+            "planning": {
+                "epics": [{"id": "E1", "sprints": [{"id": "S1", "dod": {"bundle_bytes_max": 10**30}}]}]
+            },
+        }
+    )
+
+    assert house.take(a_mail(("spec.json", spec))).verdict is Verdict.ACCEPTED
+    assert house.rows("select dod_json ->> 'bundle_bytes_max' from sprints") == [(str(10**30),)]
+
+
 def test_an_attachment_is_stored_byte_for_byte_where_the_spec_says(house: House) -> None:
     """The received bytes are kept as they came, never written anew."""
     latin = SPEC.replace("🌊", "").encode("latin-1", "ignore") + b"# \xe9\xff\r\n\r"

@@ -268,7 +268,7 @@ def test_the_journal_is_told_the_priority_and_not_the_time(
     assert lines == [
         "<3>internal error: mail=1",
         '<6>mail: verdict=accepted subject="été ou \\"automne\\"\\\\n"',
-        '<6>{"level": "info", "event": "mail", "mail": "2"}',
+        '<6>{"level":"info","event":"mail","mail":"2"}',
     ]
 
 

@@ -134,7 +134,7 @@ class Mailbox:
         if selected.uidvalidity != self._numbering.uidvalidity:
             raise Renumbered(f"{self._folder} has a new UIDVALIDITY")
         there = self._ours(self._session.all_uids(selected.exists))
-        self._later = {uid: later for uid, later in self._later.items() if uid in set(there)}
+        self._forget_all_but(there)
         missed = sum(uid <= self._top and uid not in self._later for uid in self._look_at(there))
         self._seen(there)
         log.info(Event.RECONCILED, account=self._account.name, mails=len(there), missed=missed)
@@ -144,7 +144,7 @@ class Mailbox:
         """Look at what came since the last look, at a window before it, and at what was put off."""
         low = min([self._top + 1 - WINDOW, *self._later, *self._unfiled])
         there = self._ours(self._session.uids_from(max(low, self._contact.first_uid)))
-        self._later = {uid: later for uid, later in self._later.items() if uid in set(there)}
+        self._forget_all_but(there)
         self._look_at([uid for uid in there if uid not in self._settled])
         self._seen(there)
         self._file({uid: self._unfiled[uid] for uid in there if uid in self._unfiled})
@@ -169,6 +169,11 @@ class Mailbox:
                 existing="take" if take_existing else "skip",
             )
         return contact
+
+    def _forget_all_but(self, uids: Sequence[int]) -> None:
+        """What was put off may have been taken away meanwhile."""
+        there = set(uids)
+        self._later = {uid: later for uid, later in self._later.items() if uid in there}
 
     def _ours(self, uids: Iterable[int]) -> list[int]:
         return [uid for uid in uids if uid >= self._contact.first_uid]

@@ -7,6 +7,7 @@ set (BODY.PEEK) and never read. Every command ends in time, or the session does.
 from __future__ import annotations
 
 import select
+import socket
 import ssl
 import time
 from contextlib import contextmanager, suppress
@@ -78,6 +79,7 @@ class Session:
         self._imap: Any = None
         self.due = self.token_until = float("inf")
         self.capabilities: set[str] = set()
+        self._namespace: tuple[str, str] | None = None
 
     def open(self) -> None:
         """Connect and log in."""
@@ -171,7 +173,8 @@ class Session:
         with self._speaking("list"):
             if self._client.list_folders("", folder):
                 return folder
-        prefix, separator = self._personal()
+        self._namespace = self._namespace or self._personal()
+        prefix, separator = self._namespace
         name = folder.replace("/", separator or "/")
         return name if name.startswith(prefix) else prefix + name
 
@@ -217,8 +220,9 @@ class Session:
 
     def abort(self) -> None:
         """End the connection from another thread: who waits for it gets Trouble."""
-        with suppress(OSError):
-            self._client.socket().shutdown(2)
+        if self._client is not None:
+            with suppress(OSError):
+                self._client.socket().shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Take leave, in a second or not at all."""

@@ -91,7 +91,7 @@ class Watch:
     def _run(self) -> None:
         while not self._closing:
             if self._leases.epoch(self._account.name) is None:
-                self._say("standing by, another daemon has it or the database is down")
+                self._say(self._leases.standing(self._account.name))
                 self._doze(PAUSE_FIRST)
             else:
                 self._attend()
@@ -105,7 +105,7 @@ class Watch:
             self._session.open()
             self._stay(self._session)
         except LeaseLost:
-            self._say("standing by, another daemon has it")
+            self._say(self._leases.standing(self._account.name))
         except Trouble as trouble:
             self._rest(trouble.state, str(trouble), trouble.least)
         except (Outage, Down) as outage:

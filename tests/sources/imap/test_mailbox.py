@@ -79,6 +79,15 @@ def test_a_poison_mail_keeps_nobody_waiting(box: Box, watch_over: WatchOver, hou
     assert house.counts()["specs"] == 10
 
 
+def test_a_mailbox_is_no_peer(box: Box, watch_over: WatchOver) -> None:
+    """It brings everybody's mail: the limit on what is held of one peer is not for it."""
+    box.append_many(poison(number) for number in range(21))
+
+    watch_over(account_of(box, take_existing=True))
+
+    assert (box.count("Held"), box.count()) == (21, 0)
+
+
 def test_what_is_left_is_remembered_and_never_touched(box: Box, watch_over: WatchOver, house: House) -> None:
     """Neither marked nor moved nor taken twice, not by the next daemon either."""
     watched = watch_over(account_of(box))
