@@ -122,6 +122,10 @@ class _Share:
     state: str = ""
     looked_at: float | None = None  # monotonic
 
+    def ago(self, now: float) -> float | None:
+        """Seconds since the mailbox was looked through."""
+        return None if self.looked_at is None else now - self.looked_at
+
 
 class Leases:
     """Holds the leases of mailboxes, in a thread of its own: a slow mail server never costs one.
@@ -194,9 +198,14 @@ class Leases:
                 gone = self._owner.gone()
                 epoch = mailboxes.take(conn, account, self._owner.name, LEASE, gone)
             else:
-                ago = None if share.looked_at is None else asked - share.looked_at
                 held = mailboxes.renew(
-                    conn, account, self._owner.name, share.epoch, LEASE, state=share.state, ago=ago
+                    conn,
+                    account,
+                    self._owner.name,
+                    share.epoch,
+                    LEASE,
+                    state=share.state,
+                    ago=share.ago(asked),
                 )
                 epoch = share.epoch if held else None
         share.standing = "standing by, another daemon watches it"
@@ -209,7 +218,7 @@ class Leases:
         epoch, share.until = share.epoch, 0.0
         if epoch is not None:
             with self._pool.connection(DATABASE_TIMEOUT) as conn:
-                mailboxes.release(conn, account, self._owner.name, epoch)
+                mailboxes.release(conn, account, self._owner.name, epoch, share.ago(time.monotonic()))
 
 
 class Register:

@@ -87,6 +87,11 @@ class Judged:
         return tuple(spec.id for spec in self.specs)
 
     @cached_property
+    def sprint_ids(self) -> dict[UUID, list[UUID]]:
+        """The ids of each specification's sprints, in their order."""
+        return {spec.id: [spec.sprint_id(at) for at in range(len(spec.sprints))] for spec in self.specs}
+
+    @cached_property
     def stored(self) -> tuple[Stored, ...]:
         """All that is kept of it in storage: the message, its attachments, its plans."""
         return tuple(_stored(self))
@@ -234,9 +239,11 @@ def spec_rows(judged: Judged) -> Iterator[SpecRow]:
 def sprint_rows(judged: Judged) -> Iterator[SprintRow]:
     """The control plane's sprints, in the specification's order."""
     for spec in judged.specs:
-        for position, sprint in enumerate(spec.sprints):
+        for position, (ident, sprint) in enumerate(
+            zip(judged.sprint_ids[spec.id], spec.sprints, strict=True)
+        ):
             yield SprintRow(
-                id=spec.sprint_id(position),
+                id=ident,
                 spec_id=spec.id,
                 label=sprint.label,
                 dod_json=sprint.dod,
@@ -292,8 +299,8 @@ def _attachments(judged: Judged, spec: PlannedSpec) -> Iterator[dict[str, Any]]:
 
 def _planned(judged: Judged, spec: PlannedSpec) -> EventRow:
     sprints = [
-        {"id": spec.sprint_id(index), "label": sprint.label, "goals": sprint.goals}
-        for index, sprint in enumerate(spec.sprints)
+        {"id": ident, "label": sprint.label, "goals": sprint.goals}
+        for ident, sprint in zip(judged.sprint_ids[spec.id], spec.sprints, strict=True)
     ]
     labels = printable(", ".join(sprint.label for sprint in spec.sprints))
     return EventRow(

@@ -42,8 +42,10 @@ where account = %(account)s and owner = %(owner)s and epoch = %(epoch)s
 """
 
 RELEASE = """
-update intake.mailboxes set leased_until = clock_timestamp(), state = 'released'
-where account = %s and owner = %s and epoch = %s
+update intake.mailboxes
+set leased_until = clock_timestamp(), state = 'released',
+  looked_at = coalesce(clock_timestamp() - make_interval(secs => %(ago)s), looked_at)
+where account = %(account)s and owner = %(owner)s and epoch = %(epoch)s
 """
 
 LEASED = """
@@ -91,9 +93,9 @@ def renew(  # noqa: PLR0913 - what is written
     return conn.execute(RENEW, given).rowcount == 1
 
 
-def release(conn: Connection, account: str, owner: str, epoch: int) -> None:
-    """Let somebody else have it at once."""
-    conn.execute(RELEASE, [account, owner, epoch])
+def release(conn: Connection, account: str, owner: str, epoch: int, ago: float | None = None) -> None:
+    """Let somebody else have it at once; ``ago`` as of ``renew``."""
+    conn.execute(RELEASE, {"account": account, "owner": owner, "epoch": epoch, "ago": ago})
 
 
 def leased(conn: Connection, accounts: Collection[str]) -> set[tuple[str, int]]:

@@ -109,7 +109,8 @@ class Watch:
         except Trouble as trouble:
             self._rest(trouble.state, str(trouble), trouble.least)
         except (Outage, Down) as outage:
-            self._rest("recording is down", str(outage))
+            self._say(f"recording is down ({outage})")
+            self._sleep(PAUSE_FIRST)  # no fault of the server's, so no longer each time
         except Exception as error:
             log.exception(Event.INTERNAL_ERROR, where=f"imap {self._account.name}")
             self._rest("internal error", type(error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,16 @@ def test_a_poison_mail_keeps_nobody_waiting(box: Box, watch_over: WatchOver, hou
 
     assert (box.count("Processed"), box.count("Held"), box.count()) == (10, 2, 0)
     assert house.counts()["specs"] == 10
+
+
+def test_how_it_fares_is_known(box: Box, watch_over: WatchOver, house: House) -> None:
+    """In the words of ``systemctl status``, and for others in the database."""
+    watched = watch_over(account_of(box))
+
+    assert re.fullmatch(r"mailbox specs: waiting for mail, looked at \d+ s ago", watched.watch.status())
+    watched.end()
+    ((state, looked_at),) = house.rows("select state, looked_at from intake.mailboxes")
+    assert (state, looked_at is None) == ("released", False)
 
 
 def test_a_mailbox_is_no_peer(box: Box, watch_over: WatchOver) -> None:
