@@ -8,20 +8,26 @@ could leave half-written. Deadlines are monotonic.
 
 from __future__ import annotations
 
+import copyreg
 import math
 import multiprocessing
 import os
+import pickle
 import resource
 import signal
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from daemon import memory
-from daemon.mail import Envelope, Unreadable
-from daemon.reading import Reading, Verification, read, verify
-from daemon.trust.findings import Dkim
+from daemon.mail import Envelope, Mail, Part, Unreadable
+from daemon.planning import PlannedSprint
+from daemon.reading import Plan, PlannedSpec, Reading, Verification, read, verify
+from daemon.spec.documents import Document
+from daemon.spec.target import Target
+from daemon.trust.findings import Dkim, Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +43,17 @@ CHILD_FILES = 64
 #: What a child is given to do, and what it makes of it.
 Work = Envelope | Verification
 Answer = Reading | Dkim | Unreadable
+
+
+def _pickle_plainly(kind: type[Any]) -> None:
+    """Have a dataclass pickled as a call with its fields; ``slots`` would have each looked up in Python."""
+    values = attrgetter(*(field.name for field in fields(kind)))
+    copyreg.pickle(kind, lambda each: (kind, values(each)))
+
+
+# What an answer is made of.
+for _kind in (Reading, Mail, Part, Plan, PlannedSpec, PlannedSprint, Document, Target, Found):
+    _pickle_plainly(_kind)
 
 # Started from a clean server process, so that no child inherits a connection, a lock or a listening socket.
 _processes = multiprocessing.get_context("forkserver")
@@ -99,7 +116,7 @@ class Child:
         self.wait_ready()
         self.due = time.monotonic() + deadline  # a child that takes nothing keeps its worker waiting here
         try:
-            self._pipe.send(works)
+            self._pipe.send_bytes(pickle.dumps(works))  # send() copies large ones again as its buffer grows
         except OSError as error:
             raise self._died("died") from error
         for _ in works:
@@ -160,12 +177,12 @@ def _hand_over(pipe: Connection, defaults: Defaults, limits: Limits) -> None:
     """Read the mails of one hand-over; nothing of them is kept while waiting for the next."""
     for work in pipe.recv():
         _limit(len(work.raw), limits)
-        pipe.send(_answer(work, defaults))
+        pipe.send_bytes(pickle.dumps(_answer(work, defaults)))
 
 
 def _answer(work: Work, defaults: Defaults) -> Answer | str:
     try:
-        return verify(work) if isinstance(work, Verification) else read(work, defaults)
+        return verify(work) if isinstance(work, Verification) else read(work, defaults).without_text()
     except Unreadable as limit:
         return limit
     except Exception as error:  # noqa: BLE001 - whatever a hostile mail can provoke is a break

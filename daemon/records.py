@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from daemon.mail import Envelope, Mail, Part
+    from daemon.mail import Envelope, Mail
     from daemon.outcome import Outcome, Problem
     from daemon.reading import PlannedSpec
     from daemon.trust import Judgement
@@ -118,7 +118,7 @@ def _stored(judged: Judged) -> Iterator[Stored]:
         return
     taken = {spec.document.place for spec in judged.specs}
     for part in judged.mail.parts:
-        if _is_attachment(part) and part.place not in taken:
+        if part.kept_apart and part.place not in taken:
             key = part_key(judged.id, part.place, part.sha256)
             yield _entry(
                 judged, part.place, part.content, key=key, media_type=part.media_type, name=part.name
@@ -126,11 +126,6 @@ def _stored(judged: Judged) -> Iterator[Stored]:
     media_types = {part.place: part.media_type for part in judged.mail.parts}
     for number, spec in enumerate(judged.specs, 1):
         yield from _stored_spec(judged, spec, number, media_types.get(spec.document.place, "text/plain"))
-
-
-def _is_attachment(part: Part) -> bool:
-    """Whether a part is more than the text of the mail, which the message itself keeps."""
-    return part.attached or part.media_type not in ("text/plain", "text/html")
 
 
 def _stored_spec(judged: Judged, spec: PlannedSpec, number: int, media_type: str) -> Iterator[Stored]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import email
 import json
 import pickle
 import quopri
@@ -15,10 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.mail import Unreadable
+from daemon.mail import Unreadable, crlf, mime, skeleton
 from tests.fix_mails import HEADERS, multipart, part, read, single
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from email.message import Message
+
     from daemon.mail import Mail
 
 
@@ -331,3 +335,61 @@ def test_collected_mails_break_nothing_of_ours() -> None:
     broken = {path.parent.name: blamed for path in paths if (blamed := breaks(path.read_bytes()))}
 
     assert broken == {"crashers": "libraries"}
+
+
+#: Pieces that structure is made of, and that look like it.
+PIECES = [
+    *(
+        b"\r\n\r\n",
+        b"\r\n",
+        b"--b\r\n",
+        b"--b--\r\n",
+        b"--c\r\n",
+        b"--c--\r\n",
+        b"--c \r\n",
+        b"-- \r\n",
+        b"--\r\n",
+    ),
+    *(
+        b"x" * 30 + b"\r\n",
+        b"text\r\n" * 5,
+        b"a: b\r\n",
+        b" fold\r\n",
+        b"no end",
+        b"From x\r\n",
+        b"\xff\xfe" * 20 + b"\r\n",
+    ),
+    b"Content-Type: text/plain\r\n",
+    b"Content-Type: message/rfc822\r\n",
+    b"Content-Type:\r\n message/rfc822\r\n",
+    b"Content-Type: multipart/digest; boundary=c\r\n",
+    b'Content-Type: multipart/mixed; boundary="c"\r\n',
+    b"Content-Transfer-Encoding: base64\r\n",
+    b"QUJD" * 10 + b"\r\n",
+    b"Content-Transfer-Encoding: quoted-printable\r\n",
+    b"=C3=A9=\r\n" * 6,
+]
+
+
+def structure(message: Message, restore: Callable[[bytes], bytes]) -> list[object]:
+    """All that is made of a parsed message."""
+    mime.adopt_late_parts(message)
+    nodes = [(node.get_content_type(), node.items(), list(map(str, node.defects))) for node in message.walk()]
+    return [nodes, list(mime.leaves(message, restore))]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=40),
+    st.sampled_from([b"mixed; boundary=b", b"digest; boundary=c"]),
+)
+def test_a_message_without_its_texts_is_built_alike(pieces: list[bytes], kind: bytes) -> None:
+    """What is cut out before parsing changes nothing: not a part, a header, a defect, or an octet."""
+    raw = crlf(b"From: a@b.c\r\nContent-Type: multipart/" + kind + b"\r\n" + b"".join(pieces))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(skeleton, "TEXT_MIN", 8)
+        trimmed = skeleton.trim(skeleton.cut(raw, "0123456789abcdef" * 2))
+
+    whole = structure(email.message_from_bytes(raw), bytes)
+
+    assert structure(email.message_from_bytes(trimmed.frame), trimmed.restore) == whole

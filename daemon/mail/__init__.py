@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass
 from email.feedparser import BytesFeedParser
+from email.message import Message
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from mailparser import MailParser
-
 from daemon.mail import charset, header, limits, mime
 from daemon.mail.addresses import Addresses, routes, sender
-from daemon.mail.identity import content_id, crlf, raw_id
+from daemon.mail.identity import content_id, crlf, raw_id, wire_id
 from daemon.mail.limits import Unreadable
-from daemon.mail.skeleton import cut
+from daemon.mail.parser import Parser
+from daemon.mail.skeleton import cut, trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
-    from email.message import Message
     from uuid import UUID
 
     from daemon.mail.mime import Leaf
@@ -46,10 +45,10 @@ _YEARS = range(1970, 2200)
 #: References and defects of one mail that are kept, and characters of a defect.
 _REFERENCES_MAX, _DEFECTS_MAX, _DEFECT_MAX = 100, 20, 200
 
-_MESSAGE_ID = re.compile(r"<[^<>\s]+>")
+#: Headers that mail-parser takes apart letter by letter, some with a thousand addresses, and nobody asks for.
+_UNASKED = frozenset({"received", "to", "cc", "bcc", "reply-to", "delivered-to"})
 
-# mail-parser logs pieces of the mail as it goes; what matters of it is in its defects.
-logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)
+_MESSAGE_ID = re.compile(r"<[^<>\s]+>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +116,11 @@ class Part:
         """Whether it is an attachment and no text of the mail itself."""
         return mime.is_attachment(self.name, self.disposition)
 
+    @property
+    def kept_apart(self) -> bool:
+        """Whether it is more than the text of the mail, which the message itself keeps."""
+        return self.attached or self.media_type not in ("text/plain", "text/html")
+
 
 @dataclass(frozen=True, slots=True)
 class Mail:
@@ -150,9 +154,9 @@ class Mail:
 def parse(envelope: Envelope, ours: Addresses) -> Mail:
     """Read a message: headers, date and defects by mail-parser, the parts and their bytes by our own walk.
 
-    mail-parser gets the message last and without its bodies: it would
-    decode all of them again, and stumble over what nobody asks it. ``ours``
-    says which addresses carry a route.
+    mail-parser gets the message last, without its bodies and without most
+    addresses: it would take all of them apart, and stumble over what nobody
+    asks it. ``ours`` says which addresses carry a route.
 
     Any exception but Unreadable is mail-parser's or the standard library's,
     on input that no honest mailer writes.
@@ -161,17 +165,20 @@ def parse(envelope: Envelope, ours: Addresses) -> Mail:
         Unreadable: the message is beyond a limit within which it can be judged.
     """
     raw = crlf(envelope.raw)
-    ident = raw_id(raw)
+    ident = wire_id(raw)
     skeleton = cut(raw, ident.hex)
     limits.before(skeleton.frame)
+    skeleton = trim(skeleton)  # after the limits, which count what a text declares as well
     message = _message(skeleton.frame)
     limits.after(message)
     headers = header.fields(message)
     mime.adopt_late_parts(message)
     leaves = tuple(mime.leaves(message, skeleton.restore))
     tags = routes(headers, envelope.rcpt_to, ours)
+    for name in _UNASKED.intersection(name for name, _ in headers):
+        del message[name]
     message.epilogue = message.epilogue or ""  # mail-parser looks into it without asking whether it is there
-    parsed = MailParser(message)
+    parsed = Parser(message)
     return Mail(
         raw_id=ident,
         content_id=content_id(headers, tags, leaves),
@@ -188,9 +195,19 @@ def parse(envelope: Envelope, ours: Addresses) -> Mail:
     )
 
 
+class _Node(Message):
+    """A part that looks for its type once: the parser alone asks for it five times."""
+
+    _content_type = cached_property(Message.get_content_type)
+
+    def get_content_type(self) -> str:
+        """As the standard library has it."""
+        return self._content_type
+
+
 def _message(frame: bytes) -> Message:
     """The tree of a message. Fed in pieces, a large one takes half the memory it takes in one go."""
-    parser: BytesFeedParser[Message] = BytesFeedParser()
+    parser = BytesFeedParser(_Node)
     for start in range(0, len(frame), _PIECE):
         parser.feed(frame[start : start + _PIECE])
     return parser.close()

@@ -31,6 +31,8 @@ def clean(text: str) -> str:
 
 def one_line(text: str) -> str:
     """``text``, clean and without line ends or tabs: a space each."""
+    if text.isascii() and text.isprintable():  # nearly all is, and it is asked of each header of each part
+        return text
     return clean(text).replace("\r", " ").replace("\n", " ").replace("\t", " ")
 
 

@@ -36,7 +36,12 @@ def crlf(raw: bytes) -> bytes:
 
 def raw_id(raw: bytes) -> UUID:
     """The id of these very bytes, line ends aside; every mail has one, read or not."""
-    return uuid5(NAMESPACE, f"raw:{sha256(crlf(raw)).hexdigest()}")
+    return wire_id(crlf(raw))
+
+
+def wire_id(raw: bytes) -> UUID:
+    """The same of bytes whose line ends are CRLF."""
+    return uuid5(NAMESPACE, f"raw:{sha256(raw).hexdigest()}")
 
 
 def content_id(headers: Sequence[tuple[str, str]], routes: Iterable[str], leaves: Iterable[Leaf]) -> UUID:

@@ -27,7 +27,8 @@ NESTING_MAX = 30
 #: What the standard library's parser takes for a header block (email.feedparser).
 _BLOCK = re.compile(rb"(?:(?:From |[!-9;-~]*+:|[ \t])[^\r\n]*+\r\n)*")
 _FIELD = re.compile(rb"^[^ \t\r\n]", re.MULTILINE)
-_BOUNDARY = re.compile(rb"boundary(\*?)[0-9*]*+\s*+=\s*+(\"[^\"\r\n]*+\"|[^;\r\n]*+)", re.IGNORECASE)
+#: For a frame in lower case: a pattern that ignores case takes eight times as long.
+_BOUNDARY = re.compile(rb"boundary(\*?)[0-9*]*+\s*+=\s*+(\"[^\"\r\n]*+\"|[^;\r\n]*+)")
 _MESSAGE = re.compile(rb"^content-type:\s*+message/", re.IGNORECASE | re.MULTILINE)
 
 
@@ -86,9 +87,10 @@ def children(message: Message) -> list[Message]:
 
 def _openings(frame: bytes) -> Iterator[int]:
     """Where a part or a forwarded message begins. One count too many is possible, one too few is not."""
-    for match in _MESSAGE.finditer(frame):
+    lowered = frame.lower()
+    for match in _MESSAGE.finditer(frame) if b"message/" in lowered else ():
         yield _after(frame, b"\r\n\r\n", match.end())
-    declared = set(_BOUNDARY.findall(frame))
+    declared = {(match[1], frame[match.start(2) : match.end(2)]) for match in _BOUNDARY.finditer(lowered)}
     check("boundaries", len(declared), PARTS_MAX)
     if any(star or b"\\" in value for star, value in declared):
         yield from _delimiters(frame, None)

@@ -12,7 +12,7 @@ from daemon.mail.charset import one_line
 from daemon.mail.limits import children
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from email.message import Message
 
 
@@ -58,8 +58,8 @@ def leaves(message: Message, restore: Callable[[bytes], bytes]) -> Iterator[Leaf
     todo = [(_place_of_body(message, ""), message, False)]
     while todo:
         place, node, forwarded = todo.pop()
-        inside = [] if _is_leaf(node) else children(node)
-        if not inside:
+        inside = children(node)
+        if not inside or _is_leaf(node, inside):
             yield _leaf(place, node, restore, forwarded=forwarded)
         elif node.get_content_maintype() == "message":
             todo.append((_place_of_body(inside[0], place), inside[0], True))
@@ -84,11 +84,10 @@ def uu_leaves(leaf: Leaf) -> Iterator[Leaf]:
         )
 
 
-def _is_leaf(node: Message) -> bool:
+def _is_leaf(node: Message, inside: Sequence[Message]) -> bool:
     """A report's blocks of fields are no messages; an encoded message (RFC 2046 forbids it) is not parsed."""
     if node.get_content_type() == "message/delivery-status":
         return True
-    inside = children(node)
     encoded = node.get_content_maintype() == "message" and _is_encoded(node)
     return encoded and len(inside) == 1 and not inside[0].keys()
 

@@ -1,12 +1,18 @@
-"""A message without its large Base64 bodies, so that parsing costs by structure and not by size."""
+"""A message without its bodies, so that parsing costs by structure and not by size."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 #: Bytes of Base64 in a row from which cutting them out is cheaper than parsing them.
 CUT_MIN = 64 * 1024
+#: The same for the lines of a text, of which a message is looked through for so many.
+TEXT_MIN, TEXTS_MAX = 512, 200
 
 #: Whole lines of Base64 letters. No boundary, header or blank line can be among them, so a message
 #: parses alike with and without them. The last line end stays: it may belong to the boundary that follows.
@@ -19,7 +25,7 @@ class Skeleton:
 
     frame: bytes
     token: bytes
-    cuts: tuple[memoryview, ...]
+    cuts: tuple[memoryview, ...] = ()
 
     def restore(self, body: bytes) -> bytes:
         """``body`` with what was cut out of it."""
@@ -38,17 +44,52 @@ def cut(message: bytes, token: str) -> Skeleton:
     ``token`` are Base64 letters that nobody could write into this message,
     such as a hash of it; else a sender could have bodies swapped.
     """
-    mark = token.encode()
-    if len(message) < CUT_MIN:
-        return Skeleton(message, mark, ())
-    view = memoryview(message)
-    spans = [run.span() for run in _RUN.finditer(message) if run.end() - run.start() >= CUT_MIN]
+    runs = _RUN.finditer(message) if len(message) >= CUT_MIN else ()
+    large = [run.span() for run in runs if run.end() - run.start() >= CUT_MIN]
+    return _without(large, message, token.encode())
+
+
+def trim(skeleton: Skeleton) -> Skeleton:
+    """Take the texts out too, unless something large was: then they don't matter.
+
+    Nor where a message lies within the message, in which headers may follow
+    an empty line. The frame tells, though it would lack the bodies of one:
+    whatever stands before the first that is declared was cut as it should be.
+    """
+    if skeleton.cuts:
+        return skeleton
+    trimmed = _without(list(_texts(skeleton.frame)), skeleton.frame, skeleton.token)
+    frame = trimmed.frame.lower()
+    return skeleton if b"message/" in frame or b"multipart/digest" in frame else trimmed
+
+
+def _texts(message: bytes) -> Iterator[tuple[int, int]]:
+    """Where texts lie in a message that holds no other.
+
+    What follows an empty line is body, up to a line that may be a boundary.
+    Last lines stay, since their ends may belong to that.
+    """
+    end = 0
+    for _ in range(TEXTS_MAX):
+        blank = message.find(b"\r\n\r\n", end)
+        if blank < 0:
+            return
+        start = blank + 4
+        boundary = message.find(b"\r\n--", start - 2)
+        end = len(message) if boundary < 0 else boundary
+        last = message.rfind(b"\r\n", start, end)
+        if last - start >= TEXT_MIN:
+            yield start, last
+
+
+def _without(spans: Sequence[tuple[int, int]], message: bytes, token: bytes) -> Skeleton:
     if not spans:
-        return Skeleton(message, mark, ())
+        return Skeleton(message, token)
+    view = memoryview(message)
     frame, position = bytearray(), 0
     for number, (start, end) in enumerate(spans):
         frame += view[position:start]
-        frame += b"%s%08d" % (mark, number)
+        frame += b"%s%08d" % (token, number)
         position = end
     frame += view[position:]
-    return Skeleton(bytes(frame), mark, tuple(view[start:end] for start, end in spans))
+    return Skeleton(bytes(frame), token, tuple(view[start:end] for start, end in spans))

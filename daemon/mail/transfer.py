@@ -49,7 +49,7 @@ def base64(octets: bytes) -> bytes:
 
 def quoted_printable(octets: bytes) -> bytes:
     """Quoted-printable; white space at line ends is the transport's (RFC 2045, 6.7, rule 3)."""
-    if b" \r\n" in octets or b"\t\r\n" in octets:
+    if b" \r\n" in octets or (b"\t" in octets and b"\t\r\n" in octets):
         octets = b"\r\n".join(line.rstrip(b" \t") for line in octets.split(b"\r\n"))
     return binascii.a2b_qp(octets)
 

@@ -20,6 +20,7 @@ def plan(spec: Spec, default: DefinitionOfDone) -> tuple[PlannedSprint, ...]:
     ``default``, key by key. A sprint without an id is called by its number,
     counted over the whole specification.
     """
+    common = _laid({}, default, spec.dod)
     sprints = [sprint for epic in spec.epics for sprint in epic.sprints] or [Sprint()]
     return tuple(
         PlannedSprint(
@@ -27,7 +28,7 @@ def plan(spec: Spec, default: DefinitionOfDone) -> tuple[PlannedSprint, ...]:
             title=sprint.title,
             goals=sprint.goals,
             stories=sprint.user_stories,
-            dod=_dod(default, spec.dod, sprint.dod),
+            dod=_laid(common, sprint.dod),
         )
         for number, sprint in enumerate(sprints, 1)
     )
@@ -35,12 +36,13 @@ def plan(spec: Spec, default: DefinitionOfDone) -> tuple[PlannedSprint, ...]:
 
 def sets_dod(sprints: Iterable[PlannedSprint], default: DefinitionOfDone) -> bool:
     """Whether the specification asks for another Definition of Done than ``default``."""
-    return any(sprint.dod != _dod(default) for sprint in sprints)
+    usual = default.given()
+    return any(sprint.dod != usual for sprint in sprints)
 
 
-def _dod(*layers: DefinitionOfDone | None) -> dict[str, Any]:
-    """What the layers say, a later one over an earlier one."""
-    laid: dict[str, Any] = {}
+def _laid(below: dict[str, Any], *layers: DefinitionOfDone | None) -> dict[str, Any]:
+    """What the layers say, a later one over an earlier one, and all of them over what is ``below``."""
+    laid = dict(below)
     for layer in layers:
         laid |= layer.given() if layer else {}
     return laid

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from daemon.spec.model import DefinitionOfDone
@@ -77,9 +76,9 @@ def _misspelt(tree: Tree, path: Path, value: Value, level: Level) -> Iterator[Pr
 
 
 def _slips(tree: Tree, path: Path, mapping: Mapping[str, Value], level: Level) -> Iterator[Problem]:
-    unknown = (key for key in mapping if key not in level.keys)
-    missing = tuple(known for known in level.keys if known not in mapping)
-    for key in islice(unknown, MOST_COMPARED):
+    unknown = [key for key in mapping if key not in level.keys]
+    missing = tuple(known for known in level.keys if known not in mapping) if unknown else ()
+    for key in unknown[:MOST_COMPARED]:
         if words := _slip(key, missing, level):
             where = dotted((*path, key)) if key.isidentifier() else dotted((*path, shown(key)))
             yield tree.problem((*path, key), f"{where}: {words}", at_key=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_SPRINTS = 500
 #: A Definition of Done as JSON, in characters: it is written into the row of every sprint.
 LARGEST_DOD = 4_000
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 #: Where in a document each field of a Spec lies.
 LAYOUT: Final[Mapping[str, Path]] = {
@@ -96,7 +97,7 @@ def _at(value: Value, path: Path) -> Value:
 
 def _oversized(tree: Tree, layout: Mapping[str, Path], fields: Mapping[str, Value]) -> Iterator[Problem]:
     for path, dod in _dods(layout, fields):
-        if len(json.dumps(dod, ensure_ascii=False)) > LARGEST_DOD:
+        if len(_as_json(dod)) > LARGEST_DOD:
             words = (
                 f"a Definition of Done of more than {LARGEST_DOD:,} characters; a program has to decide it"
             )

@@ -105,19 +105,16 @@ class _Reader:
         return Tree(value, place, self._text)
 
     def _node(self, event: Event, depth: int) -> tuple[Value, Place]:
+        offset = _offset(event)
         if type(event) is ScalarEvent:
-            offset = _offset(event)
             self._count(offset, depth)
             value = self._scalar(event)
             return (None if value in _NULLS and event.implicit[0] else value), offset
         if type(event) is AliasEvent:
             self._refuse(event, f"the alias *{event.anchor} is not allowed; write out what it stands for")
-        return self._collection(cast("CollectionStartEvent", event), depth + 1)
-
-    def _collection(self, event: CollectionStartEvent, depth: int) -> tuple[Value, Place]:
-        offset = _offset(event)
+        depth += 1
         self._count(offset, depth)
-        if event.tag is not None:
+        if isinstance(event, CollectionStartEvent) and event.tag is not None:
             self._refuse(event, f"the tag {shown(event.tag)} is not allowed; remove it")
         if type(event) is MappingStartEvent:
             mapping, places = self._mapping(depth)

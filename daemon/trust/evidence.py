@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.names import Answers
-from daemon.trust import head, results, signature
+from daemon.trust import results, signature
 from daemon.trust.findings import Case, Found
 from daemon.trust.rules import Proof, allowed
+from daemon.trust.signature import Letter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +28,11 @@ def find(envelope: Envelope, mail: Mail, rules: Sequence[Rule], policy: Policy, 
     if not allowed(rules, Proof.DKIM) and not allowed(rules, Proof.AUTHENTICATION_RESULTS):
         return Found()
     said = results.believed(mail.headers, policy.believes(envelope))
-    case = Case.of(envelope, mail, said, ours, relayed=policy.is_relayed(envelope))
+    letter = Letter.of(Case.of(envelope, mail, said, ours, relayed=policy.is_relayed(envelope)))
     return Found(
-        signatures=signature.signatures(case),
-        dkim=signature.verify(case, Answers()) if allowed(rules, Proof.DKIM) else None,
+        signatures=signature.signatures(letter),
+        dkim=signature.verify(letter, Answers()) if allowed(rules, Proof.DKIM) else None,
         results=said,
-        letter=signature.fingerprint(case),
-        doubts=(*head.doubts(mail.headers), *head.oddities(head.split(envelope.raw)[0], mail.headers)),
+        letter=signature.fingerprint(letter),
+        doubts=letter.doubts,
     )

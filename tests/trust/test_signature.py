@@ -17,7 +17,7 @@ from daemon.mail import Addresses, parse
 from daemon.names import Answers, Question
 from daemon.trust.findings import Case, Delivery, Dkim
 from daemon.trust.head import doubts
-from daemon.trust.signature import SIGNATURES_MAX, signatures, verify
+from daemon.trust.signature import SIGNATURES_MAX, Letter, signatures, verify
 from tests.entitled.letter import above, below, changed, letter, signed, stamp_time, text
 from tests.fix_house import US, an_envelope
 from tests.fix_signers import ALL, Stamp, by_dkimpy, key
@@ -58,6 +58,11 @@ def a_case(raw: bytes, **changes: Any) -> Case:
     return Case.of(envelope, parse(envelope, ours), None, ours)
 
 
+def a_letter(raw: bytes, **changes: Any) -> Letter:
+    """The same, taken apart."""
+    return Letter.of(a_case(raw, **changes))
+
+
 def resolved(
     case: Case, known: Mapping[tuple[str, str], tuple[str, ...] | None]
 ) -> tuple[Dkim, list[set[str]]]:
@@ -65,7 +70,7 @@ def resolved(
     answers: dict[Question, tuple[str, ...] | None] = {}
     rounds: list[set[str]] = []
     for _ in range(TOO_MANY):
-        found = verify(case, Answers(answers))
+        found = verify(Letter.of(case), Answers(answers))
         if not found.questions:
             return found, rounds
         rounds.append({str(question) for question in found.questions})
@@ -151,8 +156,8 @@ def test_a_mail_that_is_proven_asks_no_more() -> None:
 
 def test_nothing_is_asked_for_a_signature_that_proves_nothing_anyway() -> None:
     """A stranger can't have us ask the DNS by signing what is of no use."""
-    assert verify(a_case(signed(domain="evil.example")), Answers()).questions == frozenset()
-    assert verify(a_case(signed() + b"more\r\n"), Answers()).questions == frozenset()
+    assert verify(a_letter(signed(domain="evil.example")), Answers()).questions == frozenset()
+    assert verify(a_letter(signed() + b"more\r\n"), Answers()).questions == frozenset()
 
 
 def test_a_mail_whose_key_is_out_of_reach_comes_again() -> None:
@@ -178,7 +183,7 @@ def test_what_is_out_of_reach_does_not_matter_where_the_rest_fails() -> None:
 
 def test_a_mail_without_signatures_says_so() -> None:
     """In words, and without questions."""
-    assert verify(a_case(letter()), Answers()) == Dkim(why=("no DKIM-Signature",))
+    assert verify(a_letter(letter()), Answers()) == Dkim(why=("no DKIM-Signature",))
 
 
 @pytest.mark.parametrize(
@@ -366,7 +371,7 @@ def test_a_week_old_end_is_held_to_the_second() -> None:
 )
 def test_a_signature_names_us_by_a_signed_recipient(headers: dict[str, str], names_us: bool) -> None:  # noqa: FBT001
     """An address, and no display name or comment."""
-    (signature,) = signatures(a_case(signed(letter(**headers))))
+    (signature,) = signatures(a_letter(signed(letter(**headers))))
 
     assert signature.names_us == names_us
 
@@ -375,7 +380,7 @@ def test_a_tag_that_is_not_signed_makes_it_another_mail() -> None:
     """Else whoever holds a copy could have it taken again, for another repository."""
     raw = above(signed(), "Delivered-To: specs+evil=app@example.net")
 
-    assert not signatures(a_case(raw))[0].names_us
+    assert not signatures(a_letter(raw))[0].names_us
     assert "names us" in refusal(raw)
 
 
@@ -451,7 +456,7 @@ def test_no_more_signatures_than_a_few_are_looked_at() -> None:
     for _ in range(SIGNATURES_MAX):
         raw = signed(raw, domain="evil.example")
 
-    assert [signature.domain for signature in signatures(a_case(raw))] == ["evil.example"] * SIGNATURES_MAX
+    assert [signature.domain for signature in signatures(a_letter(raw))] == ["evil.example"] * SIGNATURES_MAX
     assert "not aligned" in refusal(raw)
 
 

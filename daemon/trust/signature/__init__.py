@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
@@ -45,26 +45,53 @@ DATE_WITHIN = timedelta(days=7)
 LOCAL_MAX = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Letter:
+@dataclass(frozen=True)
+class Letter:
     """A case taken apart: its head, its headers by name, what is wrong with them, and its body.
 
-    A body can be large and signatures several, so what it takes a pass over
-    it to know is found once: ``digest`` by canonical form, and ``framed``,
-    its flaws, by which of framing.DECISIVE are signed.
+    ``doubts`` are as in Found. A body can be large and signatures several, so
+    what it takes a pass over it to know is found once: ``digest`` by canonical
+    form, and ``framed``, its flaws, by which of framing.DECISIVE are signed.
     """
 
     case: Case
     head: bytes
     headers: dict[str, str]
-    faults: tuple[str, ...]
+    doubts: tuple[str, ...]
     digest: Callable[[str], bytes]
     framed: Callable[[frozenset[str]], tuple[str, ...]]
+
+    @classmethod
+    def of(cls, case: Case) -> Letter:
+        """Take a case apart."""
+        top, below = head.split(case.raw)
+        headers: dict[str, str] = {}
+        for name, value in case.headers:
+            headers.setdefault(name, value)
+        return cls(
+            case=case,
+            head=top,
+            headers=headers,
+            doubts=(*head.doubts(case.headers), *head.oddities(top, case.headers)),
+            digest=cache(lambda method: body.digest(below, method)),
+            framed=cache(lambda signed: tuple(framing.flaws(headers, below, signed))),
+        )
 
     @property
     def domain(self) -> str:
         """The domain of From."""
         return self.case.sender.rpartition("@")[2]
+
+    @cached_property
+    def read(self) -> tuple[_Read, ...]:
+        """Its signatures, from the topmost, SIGNATURES_MAX at most."""
+        values = [value for name, value in self.case.headers if name == "dkim-signature"]
+        return tuple(_reported(self, at, value) for at, value in enumerate(values[:SIGNATURES_MAX]))
+
+    @cached_property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with its headers, whatever was signed."""
+        return (*self.doubts, *_date_faults(self.headers, self.case))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,46 +112,28 @@ class _Trial:
     unavailable: frozenset[Question] = field(default=frozenset())
 
 
-def signatures(case: Case) -> tuple[Signature, ...]:
+def signatures(letter: Letter) -> tuple[Signature, ...]:
     """The mail's signatures before any cryptography, from the topmost, SIGNATURES_MAX at most."""
-    return tuple(each.signature for each in _read(_letter(case)))
+    return tuple(each.signature for each in letter.read)
 
 
-def verify(case: Case, answers: Answers) -> Dkim:
+def verify(letter: Letter, answers: Answers) -> Dkim:
     """Say what the mail's signatures prove, or which questions have to be answered first.
 
     Called again with more answers until there are no questions. All that
     can be known to be needed is asked for at once; SPF takes more rounds.
     Nothing the mail holds makes it raise.
     """
-    letter = _letter(case)
-    read = _read(letter)
     trials: list[_Trial] = []
-    for each in read:
+    for each in letter.read:
         trial = _try(letter, each, Asking(answers))
         if trial.evidence is not None:
-            return Dkim(evidence=trial.evidence, why=_whys(read, trials))
+            return Dkim(evidence=trial.evidence, why=_whys(letter.read, trials))
         trials.append(trial)
     if questions := frozenset(question for trial in trials for question in trial.open):
         return Dkim(questions=questions)
-    unavailable = {question for trial in trials for question in trial.unavailable}
-    return Dkim(why=_whys(read, trials) or ("no DKIM-Signature",), unavailable=tuple(sorted(unavailable)))
-
-
-def _letter(case: Case) -> _Letter:
-    top, below = head.split(case.raw)
-    headers: dict[str, str] = {}
-    for name, value in case.headers:
-        headers.setdefault(name, value)
-    faults = (*head.doubts(case.headers), *head.oddities(top, case.headers), *_date_faults(headers, case))
-    return _Letter(
-        case=case,
-        head=top,
-        headers=headers,
-        faults=faults,
-        digest=cache(lambda method: body.digest(below, method)),
-        framed=cache(lambda signed: tuple(framing.flaws(headers, below, signed))),
-    )
+    unavailable = tuple(sorted({question for trial in trials for question in trial.unavailable}))
+    return Dkim(why=_whys(letter.read, trials) or ("no DKIM-Signature",), unavailable=unavailable)
 
 
 def _date_faults(headers: dict[str, str], case: Case) -> Iterator[str]:
@@ -135,12 +144,7 @@ def _date_faults(headers: dict[str, str], case: Case) -> Iterator[str]:
         yield f"its Date is not within {DATE_WITHIN.days} days"
 
 
-def _read(letter: _Letter) -> list[_Read]:
-    values = [value for name, value in letter.case.headers if name == "dkim-signature"]
-    return [_reported(letter, position, value) for position, value in enumerate(values[:SIGNATURES_MAX])]
-
-
-def _reported(letter: _Letter, position: int, value: str) -> _Read:
+def _reported(letter: Letter, position: int, value: str) -> _Read:
     read = claim.read(position, value)
     if isinstance(read, str):
         domain, selector = claim.name(value)
@@ -152,7 +156,7 @@ def _reported(letter: _Letter, position: int, value: str) -> _Read:
     return _Read(Signature(read.domain, read.selector, _names_us(letter.case, read) is not None, flaws), read)
 
 
-def _flaws(letter: _Letter, read: Claim) -> Iterator[str]:
+def _flaws(letter: Letter, read: Claim) -> Iterator[str]:
     domain = letter.domain
     if not alignment.is_same(read.domain, domain) and not alignment.same_organisation(read.domain, domain):
         yield f"not aligned with {domain}"
@@ -184,7 +188,7 @@ def _addresses(case: Case, wanted: str) -> Iterator[str]:
             yield from recipients.addresses(value)
 
 
-def _try(letter: _Letter, read: _Read, asking: Asking) -> _Trial:
+def _try(letter: Letter, read: _Read, asking: Asking) -> _Trial:
     """Check one signature as far as the answers go; what already fails needs no more of them."""
     if read.claim is None or read.signature.flaws:
         return _Trial(why="; ".join(read.signature.flaws))
@@ -202,13 +206,13 @@ def _try(letter: _Letter, read: _Read, asking: Asking) -> _Trial:
     return _Trial(evidence=evidence)
 
 
-def _check_body(letter: _Letter, read: Claim, _: Asking) -> dict[str, Any] | str:
+def _check_body(letter: Letter, read: Claim, _: Asking) -> dict[str, Any] | str:
     if letter.digest(read.body) != read.body_hash:
         return "the body is not the one it signs"
-    return {"d": read.domain, "s": read.selector, "a": read.algorithm, "letter": _fingerprint(letter)}
+    return {"d": read.domain, "s": read.selector, "a": read.algorithm, "letter": fingerprint(letter)}
 
 
-def _check_seal(letter: _Letter, read: Claim, asking: Asking) -> dict[str, Any] | str:
+def _check_seal(letter: Letter, read: Claim, asking: Asking) -> dict[str, Any] | str:
     chosen = key.choose(read, asking.to(read.key_name, "TXT"))
     if isinstance(chosen, str):
         return chosen
@@ -217,7 +221,7 @@ def _check_seal(letter: _Letter, read: Claim, asking: Asking) -> dict[str, Any] 
     return {"key_bits": chosen.bits}
 
 
-def _check_alignment(letter: _Letter, read: Claim, asking: Asking) -> dict[str, Any] | str:
+def _check_alignment(letter: Letter, read: Claim, asking: Asking) -> dict[str, Any] | str:
     if alignment.is_same(read.domain, letter.domain):
         return {"alignment": "exact"}
     if alignment.strictness(letter.domain, asking).dkim:
@@ -225,7 +229,7 @@ def _check_alignment(letter: _Letter, read: Claim, asking: Asking) -> dict[str, 
     return {"alignment": "relaxed"}
 
 
-def _check_recipient(letter: _Letter, read: Claim, asking: Asking) -> dict[str, Any] | str:
+def _check_recipient(letter: Letter, read: Claim, asking: Asking) -> dict[str, Any] | str:
     """Why we may believe that the mail was sent to us: the sender says so, or brings it."""
     if name := _names_us(letter.case, read):
         return {"to_us": f"signed {name}"}
@@ -235,7 +239,7 @@ def _check_recipient(letter: _Letter, read: Claim, asking: Asking) -> dict[str, 
     return _check_delivery(letter, asking)
 
 
-def _check_delivery(letter: _Letter, asking: Asking) -> dict[str, Any] | str:
+def _check_delivery(letter: Letter, asking: Asking) -> dict[str, Any] | str:
     delivery = letter.case.delivery
     unnamed = "it signs no To or Cc that names us"
     if delivery.relayed:  # which may well be the sender's own server too, and so in their SPF
@@ -276,12 +280,8 @@ def _address(peer: str) -> IPv4Address | IPv6Address | None:
     return None if address.is_loopback else address
 
 
-def fingerprint(case: Case) -> str:
+def fingerprint(letter: Letter) -> str:
     """The same for every copy of a mail that a relaxed signature takes for it."""
-    return _fingerprint(_letter(case))
-
-
-def _fingerprint(letter: _Letter) -> str:
     fields = [" ".join(letter.headers.get(name, "").split()) for name in claim.NEEDED]
     routes = sorted(route.lower() for route in letter.case.routes)
     told = sha256("\n".join([*fields, *routes]).encode())
