@@ -15,7 +15,7 @@ from daemon.log import Event
 from daemon.mailboxes import Outage
 from daemon.sources.imap.mailbox import Down, LeaseLost, Mailbox, Tenure
 from daemon.sources.imap.session import Session
-from daemon.sources.imap.trouble import Trouble
+from daemon.sources.imap.trouble import NoConsent, Trouble
 
 if TYPE_CHECKING:
     from daemon.mailboxes import Leases, Register
@@ -106,6 +106,9 @@ class Watch:
             self._stay(self._session)
         except LeaseLost:
             self._say(self._leases.standing(self._account.name))
+        except NoConsent as missing:
+            self._pause = PAUSE_FIRST  # nobody is asked but our own database, so as often as once a minute
+            self._rest(missing.state, str(missing), missing.least)
         except Trouble as trouble:
             self._rest(trouble.state, str(trouble), trouble.least)
         except (Outage, Down) as outage:
