@@ -137,6 +137,7 @@ def test_the_example_shows_every_key_and_loads_with_and_without_its_comments(tmp
     assert describe(load(EXAMPLE, {})) == describe(load(None, {}))
     assert settings.smtp.tls_cert == tmp_path / "tls.crt"
     assert settings.senders["example"].proof == ("dkim", "smtp-auth", "authentication-results")
+    assert list(settings.imap) == ["specs", "team"]
     assert sorted(shown()) == sorted(key for key, *_ in table())
 
 
@@ -148,7 +149,7 @@ def uncommented() -> str:
 def shown() -> dict[str, Any]:
     """What the example shows for each key, by the name that the manual has for it."""
     whole = leaves(tomllib.loads(uncommented()))
-    return {key.replace("senders.example.", "senders.NAME."): value for key, value in whole.items()}
+    return {re.sub(r"^(senders|imap)\.\w+\.", r"\1.NAME.", key): value for key, value in whole.items()}
 
 
 def leaves(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
@@ -165,6 +166,8 @@ def test_the_example_shows_the_defaults() -> None:
         *("state_dir", "database.url", "readers.processes", "dns.servers"),
         *("smtp.listen", "smtp.hostname", "smtp.recipients", "smtp.relays"),
         *("senders.NAME.from", "senders.NAME.repos", "senders.NAME.proof"),
+        *("imap.NAME.host", "imap.NAME.port", "imap.NAME.user"),
+        *("imap.NAME.oauth.provider", "imap.NAME.oauth.client_id"),
     }
     values = shown()
 

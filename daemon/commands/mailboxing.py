@@ -24,6 +24,7 @@ from daemon.sources.imap.trouble import (
     Unreachable,
     Untrusted,
 )
+from daemon.text import printable
 from db.pool import open_pool
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def check(settings: Settings, name: str) -> None:
     imap = settings.imap.get(name)
     if imap is None:
         known = ", ".join(sorted(settings.imap)) or "none"
-        raise AccountError(f"there is no account {name} in [imap]; there are: {known}")
+        raise AccountError(f"there is no account {printable(name)} in [imap]; there are: {known}")
     with ExitStack() as parts:
         account = wiring.account(name, imap, _credentials(settings, name, parts))
         session = parts.enter_context(closing(Session(account)))
@@ -94,16 +95,15 @@ def _enter(account: Account, session: Session) -> None:
 
 
 def _tell(imap: Imap, account: Account, session: Session) -> None:
-    click.echo(f"the server can: {' '.join(sorted(session.capabilities))}")
+    click.echo(f"the server can: {printable(' '.join(sorted(session.capabilities)), 1000)}")
     click.echo(f"  {_told_by(session, imap)}\n  {_filed_by(session)}")
     folders = session.folders()
     more = f" and {len(folders) - NAMED} more" if len(folders) > NAMED else ""
-    click.echo(f"folders: {', '.join(folders[:NAMED])}{more}")
+    click.echo(f"folders: {', '.join(map(printable, folders[:NAMED]))}{more}")
     name = session.find(account.folder)
     selected = session.select(name)
-    click.echo(
-        f"{name}: {_mails(selected.exists)}, UIDVALIDITY {selected.uidvalidity}, next UID {selected.uidnext}"
-    )
+    numbers = f"UIDVALIDITY {selected.uidvalidity}, next UID {selected.uidnext}"
+    click.echo(f"{printable(name)}: {_mails(selected.exists)}, {numbers}")
     _tell_existing(imap, selected)
     for verdict in ("processed", "rejected", "held", "refused", "ignored"):
         click.echo(f"  {verdict}: {_place(getattr(imap, verdict), session, folders)}")
@@ -135,7 +135,7 @@ def _place(folder: str, session: Session, folders: list[str]) -> str:
     if not folder:
         return "left where they are"
     name = session.find(folder)
-    return f"{name} ({'is there' if name in folders else 'will be made'})"
+    return f"{printable(name)} ({'is there' if name in folders else 'will be made'})"
 
 
 def _mails(count: int) -> str:

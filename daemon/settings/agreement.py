@@ -41,6 +41,8 @@ def disagreements(settings: Tables) -> Iterator[Complaint]:
     """Each thing that one key says and another forbids, in words for the operator."""
     if listeners := [str(each) for each in settings.smtp.listen or () if each.needs_senders]:
         yield from for_strangers(settings, f"on {', '.join(listeners)}", ("smtp", "listen"))
+    if settings.smtp.listen == () and not settings.imap:
+        yield ("smtp", "listen"), _NO_DOOR
     for account, imap in settings.imap.items():
         yield from for_strangers(settings, f"in the mailbox {account}", ("imap", account))
         if imap.oauth and settings.oauth.key is None:
@@ -66,6 +68,11 @@ def for_strangers(settings: Tables, place: str, key: Key) -> Iterator[Complaint]
             yield ("senders", name, "proof"), f"{words}, or listen by SMTP on loopback alone"
 
 
+#: What is said where no mail could ever come in.
+_NO_DOOR = (
+    "[] turns SMTP off, and without a mailbox in [imap] nothing would ever come in; leave it out, or name an"
+    " address"
+)
 #: What is said where tokens would lie open.
 _NO_KEY = (
     "its tokens are kept sealed, and there is nothing to seal them with: set [oauth] key, best as the"

@@ -42,7 +42,8 @@ class Imap(Table):
         default="implicit", description="How the connection is protected; `none` on loopback only."
     )
     port: Annotated[int, count(1, 65535)] = Field(
-        default_factory=lambda data: PORTS[data.get("tls", "implicit")],
+        default=None,
+        validate_default=True,
         description="Its port.",
         json_schema_extra={"left_out": "993, or 143 where `tls` is not `implicit`"},
     )
@@ -90,6 +91,11 @@ class Imap(Table):
     max_size: Annotated[int, size(KIB, GIB)] = Field(
         default=25 * MIB, description="The largest mail that is fetched; a larger one goes to `held` unread."
     )
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _usual_for_tls(cls, port: object, info: ValidationInfo) -> object:
+        return PORTS[info.data.get("tls", "implicit")] if port is None else port  # missing: refused itself
 
     @field_validator("tls")
     @classmethod
