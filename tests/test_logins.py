@@ -189,7 +189,7 @@ def test_the_desk_answers_and_reads_the_file_again(write: Callable[..., Path], t
 
     assert asyncio.run(desk.login("ana", PASSWORD)) is None
     assert asyncio.run(desk.login("ci", OTHER)) is not None
-    assert told.getvalue().count('"event": "logins"') == 2
+    assert told.getvalue().count('"event":"logins"') == 2
     desk.close()
 
 
@@ -209,7 +209,7 @@ def test_a_file_that_cannot_be_used_leaves_the_logins_as_they_were(
     desk.reload()
 
     assert asyncio.run(desk.login("ana", PASSWORD)) is not None
-    assert '"event": "logins broken"' in told.getvalue()
+    assert '"event":"logins broken"' in told.getvalue()
     assert str(file) in told.getvalue().splitlines()[-1]
     assert "geheim" not in told.getvalue()
     desk.close()
