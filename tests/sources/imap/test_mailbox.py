@@ -11,7 +11,7 @@ import pytest
 from daemon.mail import Slot
 from daemon.outcome import Verdict
 from tests.fix_dovecot import new_dovecot
-from tests.fix_house import US
+from tests.fix_house import US, an_envelope
 from tests.fix_imap import a_letter, account_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,16 @@ BROKEN = ("spec.yaml", "meta:\n  repo: example/tides\nplanning:\n  epcis: []\n")
 def poison(number: int, how: str = "crash") -> bytes:
     """A mail that does to its reader what its tag says."""
     return a_letter(number, To=US.replace("@", f"+{how}@"))
+
+
+def lease(house: House, epoch: int) -> None:
+    """Let the mailbox be watched by somebody who doesn't look at it."""
+    with house.database.connect("owner", autocommit=True) as conn:
+        conn.execute(
+            "insert into intake.mailboxes (account, owner, epoch, leased_until)"
+            " values ('specs', 'somebody', %s, now() + interval '1 hour')",
+            [epoch],
+        )
 
 
 def test_each_mail_is_filed_by_its_verdict(box: Box, watch_over: WatchOver, house: House) -> None:
@@ -90,13 +100,17 @@ def test_how_it_fares_is_known(box: Box, watch_over: WatchOver, house: House) ->
     assert (state, looked_at is None) == ("released", False)
 
 
-def test_a_mailbox_is_no_peer(box: Box, watch_over: WatchOver) -> None:
+def test_a_mailbox_is_no_peer(house: House) -> None:
     """It brings everybody's mail: the limit on what is held of one peer is not for it."""
-    box.append_many(poison(number) for number in range(21))
+    lease(house, epoch=1)
+    slots = [Slot("specs", "INBOX", 1, uid, 1) for uid in range(1, 22)]
 
-    watch_over(account_of(box, take_existing=True))
+    held = [
+        house.intake.hold(an_envelope(a_letter(slot.uid), source="imap", slot=slot), "why") for slot in slots
+    ]
 
-    assert (box.count("Held"), box.count()) == (21, 0)
+    assert {each.result(30).verdict for each in held} == {Verdict.HELD}
+    assert house.counts()["mails"] == 21
 
 
 def test_what_is_left_is_remembered_and_never_touched(box: Box, watch_over: WatchOver, house: House) -> None:
@@ -280,11 +294,7 @@ def test_what_ended_the_service_three_times_is_held_unread(
 
 def test_a_lost_lease_records_nothing(house: House) -> None:
     """A daemon that was paused past its lease, and wakes up with mails in its hands, does no harm."""
-    with house.database.connect("owner", autocommit=True) as conn:
-        conn.execute(
-            "insert into intake.mailboxes (account, owner, epoch, leased_until)"
-            " values ('specs', 'another', 7, now() + interval '1 hour')"
-        )
+    lease(house, epoch=7)
 
     late = house.take(a_letter(1), source="imap", slot=Slot("specs", "INBOX", 1, 1, 6))
     in_time = house.take(a_letter(2), source="imap", slot=Slot("specs", "INBOX", 1, 2, 7))
