@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 from contextlib import suppress
 
 #: Octets from which a block is mapped by itself, and given back as soon as it is free.
 MAPPED = 1 << 20
+
+#: Objects made and not freed after which the youngest are looked through for cycles, and then older ones.
+GENERATIONS = (50_000, 20, 100)
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
 
@@ -21,3 +25,13 @@ def give_back() -> None:
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MAPPED)
+
+
+def collect_seldom() -> None:
+    """Have Python look for cycles seldom, and never in what is there already.
+
+    Mails leave none, and as often as usual all that were under way were
+    looked through again and again: a sixth of the daemon's own work.
+    """
+    gc.freeze()
+    gc.set_threshold(*GENERATIONS)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 #: Mails handed to a child in one go, at most.
-HANDOVER_MAILS = 16
+HANDOVER_MAILS = 48
 #: Bytes handed to a child in one go; a larger mail goes by itself.
 HANDOVER_BYTES = 1 << 20
 #: How often a mail may break a fresh child of the slow lane before it is held.

@@ -79,6 +79,7 @@ def run(settings: Settings) -> None:
     log.info(Event.CONFIGURATION, **configuration.describe(settings))
     inherited, tls = _inherited(settings), _tls(settings.smtp)
     with suppress(Stopped), _desk(settings.smtp) as desk, assembled(settings, stop) as house:
+        memory.collect_seldom()
         asyncio.run(_serve(settings, house, Doorway(inherited, tls, desk), stop))
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a handler ends before the process does
     log.info(Event.STOPPED)

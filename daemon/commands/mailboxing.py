@@ -101,7 +101,7 @@ def _tell(imap: Imap, account: Account, session: Session) -> None:
     more = f" and {len(folders) - NAMED} more" if len(folders) > NAMED else ""
     click.echo(f"folders: {', '.join(map(printable, folders[:NAMED]))}{more}")
     name = session.find(account.folder)
-    selected = session.select(name)
+    selected = session.select(name, readonly=True)
     numbers = f"UIDVALIDITY {selected.uidvalidity}, next UID {selected.uidnext}"
     click.echo(f"{printable(name)}: {_mails(selected.exists)}, {numbers}")
     _tell_existing(imap, selected)

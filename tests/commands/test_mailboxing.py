@@ -51,6 +51,15 @@ def a_table(host: str, port: int, **changes: Any) -> dict[str, Any]:
     return {key: value for key, value in changed.items() if value is not None}
 
 
+def test_not_even_what_is_new_is_less_so(box: Box, check: Check) -> None:
+    r"""\Recent is for the first session that selects a folder, and looking is none."""
+    box.append(a_letter())
+    assert check(a_table(*box.address, user=box.user)).returncode == 0
+
+    with box.opened("INBOX", readonly=False) as client:
+        assert b"\\Recent" in client.uid("FETCH", "1", "(FLAGS)")[1][0]
+
+
 def test_a_mailbox_is_shown_and_not_changed(box: Box, check: Check) -> None:
     """What would be taken, where it would go, and how; no folder is made, and no mail touched."""
     uid = box.append(a_letter(1))

@@ -34,8 +34,8 @@ log = structlog.get_logger()
 
 #: UIDs below the last one seen that are looked at again each time: a server may show them out of order.
 WINDOW = 1000
-#: UIDs that the register and the server are asked about at once.
-ASKED = 1000
+#: UIDs that register and server are asked about at once: some servers take no line above 8,192 octets.
+ASKED = 500
 #: Slices that the intake has at a time, one that is read and one that is committed, and their octets.
 SLICES, IN_FLIGHT = 2, 2 * SLICE_BYTES
 #: Seconds before a mail that was deferred is tried again: the first time, and at most.
@@ -190,32 +190,37 @@ class Mailbox:
                 break
             known = self._register.known(self._numbering, some)
             self._file(known)
-            new = [uid for uid in some if uid not in known]
-            now = time.monotonic()
-            self._take_in([uid for uid in new if uid not in self._later or self._later[uid].due <= now])
-            fresh += new
+            fresh += [uid for uid in some if uid not in known]
+        now = time.monotonic()
+        self._take_in([uid for uid in fresh if uid not in self._later or self._later[uid].due <= now])
         return fresh
 
     def _take_in(self, uids: Sequence[int]) -> None:
         """Have mails read and recorded, then file them; the next slice is fetched meanwhile."""
         if not uids:
             return
-        glances = self._session.glance(uids)
-        sizes = {uid: glance.size for uid, glance in glances.items() if self._is_wanted(uid, glance)}
         begun: deque[_Slice] = deque()
-        for some in cut(sizes):
+        for glances in self._glances(uids):
             if self._tenure.is_ending():
                 break
-            size = sum(sizes[uid] for uid in some)
+            size = sum(glance.size for glance in glances.values())
             while len(begun) == SLICES or (begun and sum(each.size for each in begun) + size > IN_FLIGHT):
                 self._finish(begun.popleft())
-            mails = self._fetched(some, glances)
+            mails = self._fetched(glances)
             self._register.begin(self._numbering, [*mails, *(uid for each in begun for uid in each.outcomes)])
             self._keep_lease()
             begun.append(_Slice({uid: self._hands.take(mail) for uid, mail in mails.items()}, size))
         while begun:
             self._finish(begun.popleft())
         self._register.begin(self._numbering, [])
+
+    def _glances(self, uids: Sequence[int]) -> Iterator[dict[int, Glance]]:
+        """What is to be fetched of ``uids``, in slices."""
+        for some in _chunks(uids):
+            glances = self._session.glance(some)
+            sizes = {uid: glance.size for uid, glance in glances.items() if self._is_wanted(uid, glance)}
+            for each in cut(sizes):
+                yield {uid: glances[uid] for uid in each}
 
     def _is_wanted(self, uid: int, glance: Glance) -> bool:
         """Whether a mail is to be fetched; what is none of ours, or too large, is settled without."""
@@ -238,12 +243,12 @@ class Mailbox:
         log.warning(Event.MAIL, verdict=told, account=self._account.name, uid=uid, reason=reason)
         self._file({uid: verdict})
 
-    def _fetched(self, uids: Sequence[int], glances: Mapping[int, Glance]) -> dict[int, Envelope]:
-        """The mails that the server has the octets of."""
+    def _fetched(self, glances: Mapping[int, Glance]) -> dict[int, Envelope]:
+        """Of the mails that were glanced at, those that the server has the octets of."""
         mails = {}
-        found = self._session.fetch(uids, self._account.max_size)
-        for uid in uids:
-            raw, glance = found.get(uid, b""), glances[uid]
+        found = self._session.fetch(list(glances), self._account.max_size)
+        for uid, glance in glances.items():
+            raw = found.get(uid, b"")
             if len(raw) > self._account.max_size:
                 self._too_large(uid, len(raw), glance)
             elif raw:
@@ -300,7 +305,8 @@ class Mailbox:
         for uid, verdict in self._unfiled.items():
             places[self._targets[verdict]].append(uid)
         for folder, uids in places.items():
-            self._move(sorted(uids), folder)
+            for some in _chunks(sorted(uids)):
+                self._move(some, folder)
 
     def _move(self, uids: Sequence[int], folder: str) -> None:
         """Move; where that can't be, the register alone remembers that they are done."""
@@ -341,8 +347,7 @@ class Mailbox:
 
     def _read_alone(self, uid: int) -> None:
         times = self._register.alone(self._numbering, uid)
-        glances = self._session.glance([uid])
-        mails = self._fetched(list(glances), glances)
+        mails = self._fetched(self._session.glance([uid]))
         for mail in mails.values():
             self._keep_lease()
             if times > LAST_WORDS:

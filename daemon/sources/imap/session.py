@@ -89,10 +89,10 @@ class Session:
         with self._speaking("capability"):
             self.capabilities = {name.decode() for name in self._client.capabilities()}
 
-    def select(self, folder: str) -> Selected:
-        """Select ``folder``, as the server names it."""
+    def select(self, folder: str, *, readonly: bool = False) -> Selected:
+        r"""Select ``folder``, as the server names it; ``readonly`` leaves even \Recent alone (EXAMINE)."""
         with self._speaking(f"select {folder}"):
-            said = self._client.select_folder(folder)
+            said = self._client.select_folder(folder, readonly)
             if b"UIDVALIDITY" not in said:
                 raise Misunderstood(f"{folder} has no UIDVALIDITY, so nothing can be remembered of it")
             exists = int(said.get(b"EXISTS", 0))
