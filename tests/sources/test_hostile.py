@@ -132,7 +132,8 @@ def test_a_thousand_strangers_keep_nobody_out(open_daemon: Daemon) -> None:
         later = visit(open_daemon, "later")
         share = (processor(open_daemon) - used) / (time.monotonic() - start)
         most = resident(open_daemon)
-        assert STRANGERS <= descriptors(open_daemon) <= files + STRANGERS + 4 * 512
+        wait_until(lambda: descriptors(open_daemon) >= STRANGERS)  # who was sent away makes room for the next
+        assert descriptors(open_daemon) <= files + STRANGERS + 4 * 512
         more_come(200)
     assert before.codes == at_first.codes == later.codes == [250] * 10
     assert max(at_first.greeted + later.greeted) <= 3 * GREETED
