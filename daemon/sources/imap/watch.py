@@ -159,10 +159,11 @@ class Watch:
                 pause = min(2 * pause, DOWN_MOST)
                 session.ping()
             else:
-                self._looked_at = time.monotonic()
-                self._pause = PAUSE_FIRST
-                self._say("waiting for mail")
-                return self._looked_at
+                now = time.monotonic()
+                if not self._closing:  # else it was broken off
+                    self._looked_at, self._pause = now, PAUSE_FIRST
+                    self._say("waiting for mail")
+                return now
 
     def _lease(self) -> int | None:
         return self._leases.epoch(self._account.name)
