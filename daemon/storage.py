@@ -7,9 +7,10 @@ database. ``put`` returns when the bytes are durable, and may be repeated.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import secrets
-from contextlib import suppress
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,10 @@ class FileStorage:
     times the CPU, for one mail as for a hundred. It waits for what others
     have written to the same file system, too; and one in user space (FUSE)
     may not heed it.
+
+    What is put into one folder is written into a folder aside, and gets its
+    name with that, all at once. Only where the name is taken, as when a put
+    is repeated, the files are moved one by one.
     """
 
     def __init__(self, root: Path) -> None:
@@ -69,20 +74,22 @@ class FileStorage:
         Raises:
             OSError: not all of them are; those that are harm nobody.
         """
-        unfinished: dict[str, str] = {}
+        asides: dict[str, str] = {}
         try:
             for item in objects:
-                path = f"{self.root}/{item.key}"
-                unfinished[path] = aside = _aside(path)
-                _write(aside, item.content)
-            self._sync()  # the contents before the names: what is replaced is whole or as it was
-            for path, aside in unfinished.items():
-                os.replace(aside, path)
+                folder, _, name = f"{self.root}/{item.key}".rpartition("/")
+                if folder not in asides:
+                    asides[folder] = _aside(folder)
+                _write(f"{asides[folder]}/{name}", item.content)
+            taken = {folder: aside for folder, aside in asides.items() if not _renamed(aside, folder)}
+            if taken:
+                self._sync()  # the contents before the names: what is replaced is whole or as it was
+            for folder, aside in taken.items():
+                _move(aside, folder)
             self._sync()
         except BaseException:
-            for aside in unfinished.values():
-                with suppress(OSError):
-                    os.unlink(aside)
+            for aside in asides.values():
+                shutil.rmtree(aside, ignore_errors=True)
             raise
 
     def get(self, key: str) -> bytes:
@@ -107,16 +114,40 @@ class FileStorage:
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _aside(path: str) -> str:
-    """A name that nobody has, in the folder of ``path``, which is made if need be."""
-    folder, _, name = path.rpartition("/")
-    os.makedirs(folder, exist_ok=True)
-    return f"{folder}/.{name[:100]}.{secrets.token_hex(8)}"
+def _aside(folder: str) -> str:
+    """A new folder under a name that nobody has, beside ``folder``."""
+    above, _, name = folder.rpartition("/")
+    aside = f"{above}/.{name[:100]}.{secrets.token_hex(8)}"
+    try:
+        os.mkdir(aside, 0o700)
+    except FileNotFoundError:
+        os.makedirs(above, 0o700, exist_ok=True)
+        os.mkdir(aside, 0o700)
+    return aside
 
 
-def _write(aside: str, content: bytes) -> None:
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(handle, "wb", buffering=0) as file:
+def _write(path: str, content: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
         left = memoryview(content)
         while left:
-            left = left[file.write(left) :]
+            left = left[os.write(handle, left) :]
+    finally:
+        os.close(handle)
+
+
+def _renamed(aside: str, folder: str) -> bool:
+    """Whether ``aside`` could be given the name ``folder``; not when there is one with files in it."""
+    try:
+        os.rename(aside, folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise
+        return False
+    return True
+
+
+def _move(aside: str, folder: str) -> None:
+    for name in os.listdir(aside):
+        os.replace(f"{aside}/{name}", f"{folder}/{name}")
+    os.rmdir(aside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -32,7 +33,9 @@ def synced(storage: FileStorage, monkeypatch: pytest.MonkeyPatch) -> list[set[st
     real = storage._sync
 
     def spy() -> None:
-        seen.append({path.name for path in storage.root.rglob("*") if path.is_file()})
+        seen.append(
+            {str(path.relative_to(storage.root)) for path in storage.root.rglob("*") if path.is_file()}
+        )
         real()
 
     monkeypatch.setattr(storage, "_sync", spy)
@@ -84,28 +87,59 @@ def test_a_failed_put_leaves_no_unfinished_file(storage: FileStorage) -> None:
     assert [path.name for path in storage.path("a").iterdir()] == ["b"]
 
 
-def test_contents_are_synced_before_they_have_their_names_and_names_after(
-    storage: FileStorage, synced: list[set[str]]
-) -> None:
-    """What a 250 promises survives a power cut, and what is replaced meanwhile is whole."""
+def test_what_is_put_is_synced_under_its_name(storage: FileStorage, synced: list[set[str]]) -> None:
+    """What a 250 promises survives a power cut."""
     storage.put([StoredObject("mails/ab/x/raw.eml", b"x"), StoredObject("mails/ab/x/plan-1.json", b"y")])
 
-    contents, names = synced
-    assert [name[:5] for name in sorted(contents)] == [".plan", ".raw."]
-    assert names == {"raw.eml", "plan-1.json"}
+    assert synced == [{"mails/ab/x/raw.eml", "mails/ab/x/plan-1.json"}]
+
+
+def test_what_is_replaced_is_whole_at_any_time(storage: FileStorage, synced: list[set[str]]) -> None:
+    """The new contents are synced aside, then get the names of the old ones, then that is synced."""
+    for content in (b"old", b"new"):
+        storage.put([StoredObject("mails/ab/x/raw.eml", content)])
+
+    _, contents, names = synced
+    assert {"mails/ab/x/raw.eml"} == names == {name for name in contents if "/." not in name}
+    assert len(contents) == 2
+
+
+def test_of_two_with_one_key_the_last_stays(storage: FileStorage) -> None:
+    """Two copies of a mail in one batch, which differ in their trace headers, are one object."""
+    storage.put([StoredObject("a/b", b"the first, longer"), StoredObject("a/b", b"second")])
+
+    assert storage.get("a/b") == b"second"
 
 
 def test_what_the_file_system_reports_is_an_error(
     storage: FileStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that fails while it writes is not taken for one that has written; nothing half-done stays."""
+    """A disk that fails while it writes is not taken for one that has written."""
     os.close(storage._handle)
 
     with pytest.raises(OSError, match="Bad file descriptor"):
         storage.put([StoredObject("a/b", b"x")])
 
-    assert list(storage.path("a").iterdir()) == []
     monkeypatch.setattr(storage, "_handle", os.open(storage.root, os.O_RDONLY))
+
+
+def test_a_full_disk_keeps_nothing_of_what_it_could_not_take(
+    storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the mails that are sent again would fill it for good."""
+    room = iter([1, 1])
+    real = os.write
+
+    def write(handle: int, content: memoryview) -> int:
+        if not next(room, 0):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(handle, content)
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(OSError, match="No space"):
+        storage.put([StoredObject(f"a/{name}", b"x") for name in "bcd"])
+
+    assert list((storage.root / "a").parent.rglob("*")) == []
 
 
 def test_a_link_in_the_way_is_replaced_and_not_followed(storage: FileStorage, tmp_path: Path) -> None:
