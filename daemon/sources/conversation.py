@@ -32,6 +32,9 @@ _NOT_HERE: Final = {"BDAT", "ETRN", "EXPN", "HELP", "SAML", "SEND", "SOML", "TUR
 #: Wrong guesses of a name and password after which a session ends.
 _GUESSES: Final = 3
 
+#: Commands of a pipeline that are answered before others have their turn.
+_IN_A_ROW: Final = 8
+
 
 class Conversation(Wire):
     """Answers one peer, from the greeting to the goodbye.
@@ -50,14 +53,15 @@ class Conversation(Wire):
         self._desk = desk
         self._login: Login | None = None  # for the rest of the session: RSET and EHLO leave it (RFC 4954 4)
         self._errors = self._guesses = 0
+        self._in_a_row = 0  # commands of a pipeline
         self._owed = 1  # how often the reply to the command at hand has to be said
 
     async def _handle_client(self) -> None:
         """Aiosmtpd runs this once per connection, and cancels it when the connection is lost."""
         try:
             if self._is_early():
-                return await self._refuse(Goodbye("554 5.5.1 wait for the greeting"))
-            await self._say(f"220 {self.hostname} {self._BANNER} specpost")
+                return self._refuse(Goodbye("554 5.5.1 wait for the greeting"))
+            self._say(f"220 {self.hostname} {self._BANNER} specpost")
             while self.transport is not None and not self.transport.is_closing():
                 await self._turn()
         except EOFError:  # it has said all it wanted to, but may still be reading
@@ -70,14 +74,17 @@ class Conversation(Wire):
         self._owed = 1
         try:
             await self._obey(await self._command())
-            if self._is_more_here:
+            self._in_a_row = self._in_a_row + 1 if self._is_more_here else 0
+            if self._in_a_row == _IN_A_ROW:
+                self._in_a_row = 0
+                await self._sent()  # else who never reads has us keep the replies to all of it
                 await asyncio.sleep(0)  # else a long pipeline keeps everybody else waiting
         except Refusal as refusal:
-            await self._refuse(refusal)
+            self._refuse(refusal)
         except (OSError, EOFError):
             raise
         except Exception as error:  # noqa: BLE001 - the one broad except of this edge
-            await self._reply(await self.handle_exception(error))
+            self._reply(await self.handle_exception(error))
 
     async def _obey(self, line: str) -> None:
         verb, _, argument = line.partition(" ")
@@ -87,18 +94,18 @@ class Conversation(Wire):
             raise Refusal("502 5.5.1 command not implemented" if known else "500 5.5.1 no such command")
         await command(self, argument.strip(" "))
 
-    async def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         self._errors += refusal.reply.startswith("5")
-        await self._reply(refusal.reply)
+        self._reply(refusal.reply)
         if isinstance(refusal, Goodbye):
             _log.warning(Event.SMTP_TROUBLE, peer=self._peer, reply=refusal.reply)
             self.close()
         elif self._errors >= self._limits.errors:
             self._farewell = "421 4.7.0 too many errors"
 
-    async def _reply(self, reply: str) -> None:
+    def _reply(self, reply: str) -> None:
         for _ in range(self._owed):
-            await self.push(reply)
+            self._say(reply)
 
     async def handle_exception(self, error: Exception) -> str:
         """A bug of ours is never the sender's fault, and its text none of their business."""
@@ -107,7 +114,7 @@ class Conversation(Wire):
 
     async def _helo(self, hostname: str) -> None:
         self._greeted(hostname)
-        await self._say(f"250 {self.hostname}")
+        self._say(f"250 {self.hostname}")
 
     async def _ehlo(self, hostname: str) -> None:
         """STARTTLS is offered when there is a certificate, until it is in use; AUTH from then on."""
@@ -115,8 +122,8 @@ class Conversation(Wire):
         words = [self.hostname, f"SIZE {self._limits.max_size}", "8BITMIME", "SMTPUTF8", "PIPELINING"]
         words += ["STARTTLS"] * (self._may_start_tls and self.session.ssl is None)
         words += ["AUTH PLAIN"] * self._may_log_in
-        self._write(*(f"250-{word}" for word in words))
-        await self._say("250 ENHANCEDSTATUSCODES")
+        self._say(*(f"250-{word}" for word in words))
+        self._say("250 ENHANCEDSTATUSCODES")
 
     def _greeted(self, hostname: str) -> None:
         """The name proves nothing, so nothing is made of it but that a greeting came."""
@@ -157,11 +164,11 @@ class Conversation(Wire):
         if self._login is None:
             self._guessed_wrong()
         self._progress()
-        await self.push("235 2.7.0 welcome")
+        self._say("235 2.7.0 welcome")
 
     async def _challenged(self) -> str:
         """The line that answers an empty challenge; a lone ``*`` takes AUTH back."""
-        await self._say("334 ")
+        self._say("334 ")
         response = await self._command()
         _need(response != "*", "501 5.7.0 AUTH taken back")
         return response
@@ -182,7 +189,7 @@ class Conversation(Wire):
         self._need_room(said.size)
         self.envelope.mail_from, self.envelope.smtp_utf8 = said.address, said.smtputf8
         self._progress()
-        await self.push("250 2.1.0 sender ok")
+        self._say("250 2.1.0 sender ok")
 
     async def _rcpt(self, argument: str) -> None:
         _need(self.envelope.mail_from is not None, "503 5.5.1 MAIL first")
@@ -192,7 +199,7 @@ class Conversation(Wire):
         _need(not is_full, "452 4.5.3 too many recipients")
         self.envelope.rcpt_tos.append(to)
         self._progress()
-        await self.push("250 2.1.5 recipient ok")
+        self._say("250 2.1.5 recipient ok")
 
     async def _data(self, argument: str) -> None:
         """The 250 is a promise, so it waits until the mail is taken."""
@@ -205,7 +212,7 @@ class Conversation(Wire):
         self._need_room(1)
         self._owed = self._answers
         try:
-            await self._reply(await self._deliver())
+            self._reply(await self._deliver())
         finally:
             self._forget()
 
@@ -242,19 +249,19 @@ class Conversation(Wire):
     async def _rset(self, argument: str) -> None:
         _need(not argument, "501 5.5.4 syntax: RSET")
         self._forget()
-        await self.push("250 2.0.0 ok")
+        self._say("250 2.0.0 ok")
 
     async def _noop(self, _argument: str) -> None:
-        await self.push("250 2.0.0 ok")
+        self._say("250 2.0.0 ok")
 
     async def _vrfy(self, argument: str) -> None:
         """No word about who is here (RFC 5321 7.3)."""
         _need(argument, "501 5.5.4 syntax: VRFY address")
-        await self.push("252 2.5.0 send a mail and see")
+        self._say("252 2.5.0 send a mail and see")
 
     async def _quit(self, argument: str) -> None:
         _need(not argument, "501 5.5.4 syntax: QUIT")
-        await self.push("221 2.0.0 bye")
+        self._say("221 2.0.0 bye")
         self.close()
 
     _VERBS: ClassVar[Mapping[str, Callable[[Any, str], Awaitable[None]]]] = {

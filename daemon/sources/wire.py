@@ -8,7 +8,6 @@ the handler when a client hangs up, and echoes what the peer wrote.
 from __future__ import annotations
 
 import asyncio
-import re
 import select
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Never, cast
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _REPLY = 510  # octets before the CRLF (RFC 5321 4.5.3.1.5)
-_CODED = re.compile(r"[245]\d\d [245]\.\d+\.\d+\b")
 
 
 class Wire(SMTP):
@@ -53,6 +51,7 @@ class Wire(SMTP):
         self._inside = False
         self._idle = False
         self._owes = False
+        self._unsaid = bytearray()  # replies that go out together, once there is no command left to answer
         self._furthest = 0  # how far the session got on the way to its next mail
         self._junk = 0  # commands since the last message that got it no further
         self._bulk = 0  # octets of a message since they last counted as progress
@@ -104,13 +103,14 @@ class Wire(SMTP):
         self._farewell = reply
         if self._idle:
             self._idle = False
-            self._write(reply)
+            self._say(reply)
             self.close()
 
     def close(self) -> None:
         """Go when the peer has read our last reply, or has had its time to."""
         if self.transport is not None and not self.transport.is_closing():
             self._door.is_done_with(self)
+            self._send()
             self.transport.close()
             self._cut_off = self.loop.call_later(self._limits.linger, self.abort)
 
@@ -127,7 +127,8 @@ class Wire(SMTP):
         """
         _log.warning(Event.SMTP_TROUBLE, peer=self._peer, reply=reply)
         if self._writer.transport is self.transport:
-            self._write(reply)
+            self._say(reply)
+            self._send()
         self.abort()
 
     def _is_early(self) -> bool:
@@ -184,40 +185,61 @@ class Wire(SMTP):
         self.leave("421 4.4.2 the session is over its time")
 
     async def push(self, status: str) -> None:  # type: ignore[override]  # nobody here has bytes
-        """Send the reply to a command; one of aiosmtpd's gets the code that RFC 2034 promises."""
-        coded = _CODED.match(status)
-        await self._say(status if coded else f"{status[:4]}{status[0]}.0.0 {status[4:]}")
+        """Say a reply of aiosmtpd's own at once, with the code that RFC 2034 promises."""
+        self._say(f"{status[:4]}{status[0]}.0.0 {status[4:]}")
+        await self._sent()
 
-    async def _say(self, reply: str) -> None:
-        self._write(reply)
+    def _say(self, *lines: str) -> None:
+        """Reply to a command; each is one line, whatever is in it: nobody outside writes a second one.
+
+        The replies to a pipeline of commands go out together (RFC 2920, 3.2).
+        """
+        self._unsaid += "".join(f"{ascii_line(line, _REPLY)}\r\n" for line in lines).encode("ascii")
         if self._owes:
             self._owes = False
             self._door.got_on(self)
-        async with asyncio.timeout(self._limits.command_timeout):
-            await self._writer.drain()
 
-    def _write(self, *lines: str) -> None:
-        """Each is one line, whatever is in it: nobody outside writes a second one."""
-        self._writer.write("".join(f"{ascii_line(line, _REPLY)}\r\n" for line in lines).encode("ascii"))
+    def _send(self) -> None:
+        if self._unsaid:
+            self._writer.write(self._unsaid)
+            self._unsaid = bytearray()
+
+    async def _sent(self) -> None:
+        """Send what was said; the peer has its time to read that."""
+        self._send()
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            async with asyncio.timeout(self._limits.command_timeout):
+                await self._writer.drain()
 
     async def _command(self) -> str:
         """The next line; all of it has to come in time, however it drips."""
         if self._farewell is not None:
             raise Goodbye(self._farewell)
-        self._idle = True
-        try:
-            async with asyncio.timeout(self._limits.command_timeout):
-                line = await self._reader.readuntil(b"\n")
-        except TimeoutError:
-            raise Goodbye("421 4.4.2 no command for too long") from None
-        except asyncio.LimitOverrunError:
-            raise Goodbye("500 5.5.2 line too long") from None
-        finally:
-            self._idle = False
+        if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]  # noqa: SLF001 - as below
+            await self._sent()
+            line = await self._awaited_line()
+        else:
+            line = await self._line()
         self._junk += 1  # until it proves to be progress
         if self._junk > self._limits.junk_commands:
             raise Goodbye("421 4.7.0 too many commands without a mail")
         return _decoded(line)
+
+    async def _awaited_line(self) -> bytes:
+        self._idle = True
+        try:
+            async with asyncio.timeout(self._limits.command_timeout):
+                return await self._line()
+        except TimeoutError:
+            raise Goodbye("421 4.4.2 no command for too long") from None
+        finally:
+            self._idle = False
+
+    async def _line(self) -> bytes:
+        try:
+            return await self._reader.readuntil(b"\n")
+        except asyncio.LimitOverrunError:
+            raise Goodbye("500 5.5.2 line too long") from None
 
     @property
     def _is_more_here(self) -> bool:
@@ -228,7 +250,8 @@ class Wire(SMTP):
         """The octets of DATA as they were before their dots were stuffed; or a Refusal."""
         incoming = self._incoming = Dotted(self._limits, share)
         ended = self._ended = self.loop.create_future()
-        await self._say("354 end with a dot on a line of its own")
+        self._say("354 end with a dot on a line of its own")
+        await self._sent()
         try:
             async with asyncio.timeout(self._limits.data_timeout):
                 await ended

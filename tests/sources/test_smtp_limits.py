@@ -323,9 +323,9 @@ def test_a_reply_is_one_line_whatever_is_in_it(smtp_source: Callable[..., Runnin
     source = smtp_source()
     client = source.connect().greet()
     (conversation,) = source.door._guests
-    source.do(conversation.push("550 5.6.0 a\r\n250 2.0.0 é\x1b" + "x" * 1000))
+    source.do(conversation.push("550 a\r\n250 2.0.0 é\x1b" + "x" * 1000))
     said = client.hear()
-    assert said.startswith("550 5.6.0 a")
+    assert said.startswith("550 5.0.0 a")
     assert said.isprintable()
     assert len(said) <= 510
     assert client.ask("NOOP") == "250 2.0.0 ok"
@@ -380,14 +380,14 @@ def test_all_messages_together_have_a_bound(smtp_source: Callable[..., Running])
 
 
 def test_a_long_pipeline_keeps_nobody_waiting(smtp_source: Callable[..., Running]) -> None:
-    """Between two commands of one client everybody else has a turn."""
+    """Every few commands of one client everybody else has a turn."""
     source = smtp_source(junk_commands=5000)
     client = source.connect().greet()
     (conversation,) = source.door._guests
     step = asyncio.run_coroutine_threadsafe(most_at_a_time(conversation), source.loop)
     client.send(b"NOOP\r\n" * 5000 + b"QUIT\r\n")
     assert client.file.read().count(b"250 2.0.0 ok\r\n") == 5000
-    assert step.result(PATIENCE) <= len(b"NOOP\r\n")
+    assert step.result(PATIENCE) <= 8 * len(b"NOOP\r\n")
 
 
 async def most_at_a_time(conversation: Conversation) -> int:
