@@ -20,10 +20,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from daemon import memory
 from daemon.mail import Envelope, Mail, Part, Unreadable
-from daemon.planning import PlannedSprint
 from daemon.reading import Plan, PlannedSpec, Reading, Verification, read, verify
 from daemon.spec.documents import Document
 from daemon.spec.target import Target
@@ -52,8 +52,9 @@ def _pickle_plainly(kind: type[Any]) -> None:
 
 
 # What an answer is made of.
-for _kind in (Reading, Mail, Part, Plan, PlannedSpec, PlannedSprint, Document, Target, Found):
+for _kind in (Reading, Mail, Part, Plan, PlannedSpec, Document, Target, Found):
     _pickle_plainly(_kind)
+copyreg.pickle(UUID, lambda each: (UUID, (None, None, None, None, each.int)))
 
 # Started from a clean server process, so that no child inherits a connection, a lock or a listening socket.
 _processes = multiprocessing.get_context("forkserver")

@@ -149,7 +149,6 @@ def tell(walk: Walk, outcome: Outcome) -> None:
     mail, judged, envelope = walk.reading and walk.reading.mail, walk.judged, walk.envelope
     if judged and outcome.verdict is Verdict.ACCEPTED:
         for spec in judged.specs:
-            sprint_labels = [sprint.label for sprint in spec.sprints]
             log.info(
                 Event.SPEC_RECEIVED,
                 spec=spec.id,
@@ -158,7 +157,7 @@ def tell(walk: Walk, outcome: Outcome) -> None:
                 file=spec.document.name,
                 sender=mail.sender if mail else None,
             )
-            log.info(Event.PLANNING, spec=spec.id, planner="rules", sprints=sprint_labels)
+            log.info(Event.PLANNING, spec=spec.id, planner="rules", sprints=spec.labels)
     if outcome.verdict is Verdict.REJECTED:
         log.info(Event.FAILED, mail=outcome.mail_id, problems=[str(problem) for problem in outcome.problems])
     level = log.warning if outcome.verdict in (Verdict.HELD, Verdict.DEFERRED) else log.info

@@ -18,6 +18,7 @@ from daemon.planning import rules
 from daemon.spec import documents, target
 from daemon.spec import read as read_document
 from daemon.spec.target import Hint
+from daemon.text import harmless
 from daemon.trust import evidence, signature
 from daemon.trust.findings import Found
 from daemon.trust.rules import Policy, Request
@@ -57,21 +58,24 @@ class PlannedSpec:
     """A specification with its plan, ready to be recorded.
 
     ``id`` follows from the mail and the part it came in; ``unchecked`` are
-    criteria of its Definitions of Done that no program of ours can decide;
-    ``plan`` is the whole plan as JSON, as it is stored beside the document.
+    criteria of its Definitions of Done that no program of ours can decide.
+
+    The rest is of its sprints, in their order: their ``labels``, and three
+    arrays of JSON, so that only the child ever goes through them. ``sprints``
+    has ``id``, ``label`` and ``dod`` of each, for the database; ``outline``
+    ``id``, ``label`` and ``goals``, for whoever reads events; and ``plan`` is
+    the whole plan, as it is stored beside the document.
     """
 
     id: UUID
     document: Document
     target: Target
     project: str | None
-    sprints: tuple[PlannedSprint, ...]
     unchecked: tuple[str, ...]
+    labels: tuple[str, ...]
+    sprints: bytes
+    outline: bytes
     plan: bytes
-
-    def sprint_id(self, position: int) -> UUID:
-        """The id of the sprint at ``position``, counted from 0; the same each time the mail is read."""
-        return sprint_id(self.id, position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,35 +195,45 @@ def _plan_under(
     defaults: Defaults,
 ) -> Plan:
     hints = (Hint(rule.repo, rule.branch), defaults.target) if rule else (defaults.target,)
-    planned = [_planned(mail, document, spec, hints, defaults.dod) for document, spec in specs]
-    problems = unread + tuple(each for each in planned if isinstance(each, Problem))
+    problems, planned, sets = list(unread), [], set[str]()
+    for document, spec in specs:
+        where = target.resolve(spec, mail.subject, mail.routes, *hints)
+        if isinstance(where, Problem):
+            problems.append(replace(where, file=document.label))
+            continue
+        sprints = rules.plan(spec, defaults.dod)
+        planned.append(_planned(mail, document, spec, where, sprints))
+        # To say what would hold anyway sets nothing.
+        if where.branch != target.usual_branch(where.repo, *hints):
+            sets.add("branch")
+        if rules.sets_dod(sprints, defaults.dod):
+            sets.add("dod")
     if problems:
-        return Plan(rule, problems=problems)
-    whole = tuple(each for each in planned if isinstance(each, PlannedSpec))
-    return Plan(rule, whole, sets=frozenset(_sets(whole, hints, defaults.dod)))
-
-
-def _sets(specs: Sequence[PlannedSpec], hints: Sequence[Hint], dod: DefinitionOfDone) -> Iterator[str]:
-    """What the mail sets for itself. To say what would hold anyway sets nothing."""
-    if any(spec.target.branch != target.usual_branch(spec.target.repo, *hints) for spec in specs):
-        yield "branch"
-    if any(rules.sets_dod(spec.sprints, dod) for spec in specs):
-        yield "dod"
+        return Plan(rule, problems=tuple(problems))
+    return Plan(rule, tuple(planned), sets=frozenset(sets))
 
 
 def _planned(
-    mail: Mail, document: Document, spec: Spec, hints: Sequence[Hint], dod: DefinitionOfDone
-) -> PlannedSpec | Problem:
-    where = target.resolve(spec, mail.subject, mail.routes, *hints)
-    if isinstance(where, Problem):
-        return replace(where, file=document.label)
-    sprints = rules.plan(spec, dod)
+    mail: Mail, document: Document, spec: Spec, where: Target, sprints: Sequence[PlannedSprint]
+) -> PlannedSpec:
     ident = spec_id(mail.content_id, document.place)
-    plan = _plan(ident, where, spec, sprints)
-    return PlannedSpec(ident, document, where, spec.project, sprints, spec.unchecked(), plan)
+    known = [(str(sprint_id(ident, position)), sprint) for position, sprint in enumerate(sprints)]
+    return PlannedSpec(
+        id=ident,
+        document=document,
+        target=where,
+        project=spec.project,
+        unchecked=spec.unchecked(),
+        labels=tuple(sprint.label for sprint in sprints),
+        sprints=to_json([{"id": id_, "label": each.label, "dod": each.dod} for id_, each in known]),
+        outline=to_json(
+            harmless([{"id": id_, "label": each.label, "goals": each.goals} for id_, each in known])
+        ),
+        plan=_plan(ident, where, spec, known),
+    )
 
 
-def _plan(ident: UUID, where: Target, spec: Spec, sprints: Sequence[PlannedSprint]) -> bytes:
+def _plan(ident: UUID, where: Target, spec: Spec, sprints: Sequence[tuple[str, PlannedSprint]]) -> bytes:
     """The plan as whoever builds it wants it: with stories and acceptance, which no row has room for."""
     plan = {
         "spec_id": ident,
@@ -229,14 +243,14 @@ def _plan(ident: UUID, where: Target, spec: Spec, sprints: Sequence[PlannedSprin
         "project": spec.project,
         "sprints": [
             {
-                "id": sprint_id(ident, position),
+                "id": id_,
                 "label": sprint.label,
                 "title": sprint.title,
                 "goals": sprint.goals,
                 "user_stories": sprint.stories,
                 "dod": sprint.dod,
             }
-            for position, sprint in enumerate(sprints)
+            for id_, sprint in sprints
         ],
     }
     return to_json(plan, indent=1)  # the standard library indents in Python, at five times the time

@@ -9,6 +9,8 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from orjson import Fragment
+
 from daemon.mail import raw_id
 from daemon.outcome import Verdict
 from daemon.storage import StoredObject, part_key, plan_key, raw_key
@@ -18,7 +20,7 @@ from db.events import EventRow
 from db.mails import MailRow
 from db.parts import PartRow
 from db.specs import SpecRow
-from db.sprints import SprintRow
+from db.sprints import SprintRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +87,6 @@ class Judged:
     def spec_ids(self) -> tuple[UUID, ...]:
         """The ids of its specifications, in the order of its parts."""
         return tuple(spec.id for spec in self.specs)
-
-    @cached_property
-    def sprint_ids(self) -> dict[UUID, list[UUID]]:
-        """The ids of each specification's sprints, in their order."""
-        return {spec.id: [spec.sprint_id(at) for at in range(len(spec.sprints))] for spec in self.specs}
 
     @cached_property
     def stored(self) -> tuple[Stored, ...]:
@@ -231,19 +228,10 @@ def spec_rows(judged: Judged) -> Iterator[SpecRow]:
         )
 
 
-def sprint_rows(judged: Judged) -> Iterator[SprintRow]:
+def sprint_rows(judged: Judged) -> Iterator[SprintRows]:
     """The control plane's sprints, in the specification's order."""
     for spec in judged.specs:
-        for position, (ident, sprint) in enumerate(
-            zip(judged.sprint_ids[spec.id], spec.sprints, strict=True)
-        ):
-            yield SprintRow(
-                id=ident,
-                spec_id=spec.id,
-                label=sprint.label,
-                dod_json=sprint.dod,
-                position=position,
-            )
+        yield SprintRows(spec_id=spec.id, sprints=Fragment(spec.sprints))
 
 
 def events_of(judged: Judged) -> Iterator[EventRow]:
@@ -293,25 +281,19 @@ def _attachments(judged: Judged, spec: PlannedSpec) -> Iterator[dict[str, Any]]:
 
 
 def _planned(judged: Judged, spec: PlannedSpec) -> EventRow:
-    sprints = [
-        {"id": ident, "label": sprint.label, "goals": sprint.goals}
-        for ident, sprint in zip(judged.sprint_ids[spec.id], spec.sprints, strict=True)
-    ]
-    labels = printable(", ".join(sprint.label for sprint in spec.sprints))
+    labels = printable(", ".join(spec.labels))
+    metadata = {
+        "spec_id": spec.id,
+        "repo": spec.target.repo,
+        "branch": spec.target.branch,
+        "planner": "rules",
+        "plan_path": plan_key(judged.id, judged.specs.index(spec) + 1),
+        "not_checked": spec.unchecked,
+    }
     return EventRow(
         phase="PLANNING",
-        message=f"{len(sprints)} sprint{'s' * (len(sprints) != 1)}: {labels}",
-        metadata=harmless(
-            {
-                "spec_id": spec.id,
-                "repo": spec.target.repo,
-                "branch": spec.target.branch,
-                "planner": "rules",
-                "plan_path": plan_key(judged.id, judged.specs.index(spec) + 1),
-                "not_checked": spec.unchecked,
-                "sprints": sprints,
-            }
-        ),
+        message=f"{len(spec.labels)} sprint{'s' * (len(spec.labels) != 1)}: {labels}",
+        metadata=harmless(metadata) | {"sprints": Fragment(spec.outline)},
     )
 
 

@@ -37,6 +37,8 @@ def payload(rows: Sequence[object]) -> str:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a row
+    if isinstance(value, orjson.Fragment):
+        return json.loads(value.contents)
     if is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     return str(value)

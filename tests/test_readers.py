@@ -33,7 +33,7 @@ def test_a_mail_is_read_in_a_child(readers: Readers) -> None:
     reading = readers.read(an_envelope()).result(PATIENCE)
 
     assert reading.plans[0].problems == ()
-    assert [sprint.label for sprint in reading.plans[0].specs[0].sprints] == ["S1", "S2"]
+    assert reading.plans[0].specs[0].labels == ("S1", "S2")
 
 
 @pytest.mark.parametrize(

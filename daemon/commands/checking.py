@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from contextlib import closing
@@ -167,5 +168,6 @@ def _tell_spec(spec: PlannedSpec) -> None:
     for key in spec.unchecked:
         click.echo(f"note     {printable(key)} is kept, and not checked: no criterion of that name is known")
     click.echo()
-    rows = [(s.label, display.dod(s.dod), "; ".join(s.goals) or "-") for s in spec.sprints]
+    sprints = json.loads(spec.plan)["sprints"]
+    rows = [(s["label"], display.dod(s["dod"]), "; ".join(s["goals"]) or "-") for s in sprints]
     display.table(("SPRINT", "DONE WHEN", "GOALS"), rows)
