@@ -65,14 +65,16 @@ class Ledger:
             return self._transact(batch)
 
     def _transact(self, batch: Sequence[Judged]) -> list[Outcome]:
-        with self._pool.connection(DATABASE_TIMEOUT) as conn:  # commits on the way out
+        with self._pool.connection(DATABASE_TIMEOUT) as conn, conn.pipeline():  # waits only where it asks
             known = accepted_before(conn, batch)
             told = lost(conn, batch) | self._turned_away(conn, batch, known)
             kept = [judged for judged in batch if id(judged) not in told]
             known |= copies(kept, known)
             again = rejected_before(conn, kept)
-            self._store(judged for judged in kept if not _repeats(judged, known) and id(judged) not in again)
-            told |= dict(zip(map(id, kept), record(conn, kept, known, again), strict=True))
+            outcomes, new = record(conn, kept, known, again)
+            self._store(new)  # while the database is at work on what it was sent
+            conn.commit()
+        told |= dict(zip(map(id, kept), outcomes, strict=True))
         for judged in kept:
             if told[id(judged)].verdict is Verdict.ACCEPTED:
                 self._rates.count(judged.sender)
@@ -162,9 +164,13 @@ def has_room(conn: Connection[Any], judged: Judged) -> bool:
 
 
 def record(
-    conn: Connection[Any], batch: Sequence[Judged], known: Known, again: AbstractSet[int] = frozenset()
-) -> list[Outcome]:
-    """Write what the batch leaves behind; events only for what this transaction made."""
+    conn: Connection[Any], batch: Sequence[Judged], known: Known, again: AbstractSet[int]
+) -> tuple[list[Outcome], list[Judged]]:
+    """Write what the batch leaves behind: its outcomes, and those whose objects are to be stored.
+
+    Nothing is stored, and there are no events, of what another service
+    took in at this moment.
+    """
     first = {judged.id: judged for judged in reversed(batch) if not _repeats(judged, known)}
     wanted = [judged for judged in first.values() if judged.verdict is Verdict.ACCEPTED]
     others = [judged for judged in first.values() if judged.verdict is not Verdict.ACCEPTED]
@@ -172,19 +178,16 @@ def record(
     changed = mails.upsert(conn, [mail_row(judged) for judged in others])
     new = [judged for judged in wanted if judged.id in inserted]
     told = new + [judged for judged in others if judged.id in changed and id(judged) not in again]
+    stored = new + [judged for judged in others if id(judged) not in again]
     outcomes = [_outcome(judged, known, made={id(judged) for judged in new}) for judged in batch]
-    with conn.pipeline():
-        arrivals.insert(
-            conn, [arrival_row(judged, outcome) for judged, outcome in zip(batch, outcomes, strict=True)]
-        )
-        parts.insert(
-            conn,
-            [stored.row for judged in new + others if id(judged) not in again for stored in judged.stored],
-        )
-        specs.insert(conn, [row for judged in new for row in spec_rows(judged)])
-        sprints.insert(conn, [row for judged in new for row in sprint_rows(judged)])
-        events.insert(conn, [row for judged in told for row in events_of(judged)])
-    return outcomes
+    arrivals.insert(
+        conn, [arrival_row(judged, outcome) for judged, outcome in zip(batch, outcomes, strict=True)]
+    )
+    parts.insert(conn, [each.row for judged in stored for each in judged.stored])
+    specs.insert(conn, [row for judged in new for row in spec_rows(judged)])
+    sprints.insert(conn, [row for judged in new for row in sprint_rows(judged)])
+    events.insert(conn, [row for judged in told for row in events_of(judged)])
+    return outcomes, stored
 
 
 def _repeats(judged: Judged, known: Known) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import conninfo, pq
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 GROUP = "specpost_daemon"
 
 NOT_A_MEMBER = f"not a member of {GROUP}"
+
+#: Seconds for which a connection that was found alive is taken for alive.
+CHECK_EVERY = 1.0
 
 _LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
 
@@ -85,8 +91,11 @@ def open_pool(url: str, *, size: int = 4) -> ConnectionPool[Connection[tuple[Any
     Raises:
         UrlError: ``url`` is none.
     """
+    checked: WeakKeyDictionary[Connection[Any], float] = WeakKeyDictionary()
 
     def check(conn: Connection[tuple[Any, ...]]) -> None:
+        if time.monotonic() < checked.get(conn, -math.inf) + CHECK_EVERY:
+            return
         # One round trip a batch is cheaper than a sender who comes back in fifteen minutes because the
         # server was restarted. One dead connection says so of all: the pool waits longer after each.
         try:
@@ -94,6 +103,7 @@ def open_pool(url: str, *, size: int = 4) -> ConnectionPool[Connection[tuple[Any
         except psycopg.OperationalError:
             pool.drain()
             raise
+        checked[conn] = time.monotonic()
 
     pool = ConnectionPool(
         as_url(_DEFAULTS | parse(with_tls(url))),

@@ -14,6 +14,7 @@ import pytest
 from daemon.outcome import Verdict
 from daemon.reading import Defaults
 from daemon.spec.target import Hint
+from daemon.storage import raw_key
 from daemon.trust import RECEIVED_MAX
 from tests.fix_house import (
     DEFAULTS,
@@ -199,6 +200,20 @@ def test_two_daemons_given_the_same_mails_make_each_spec_once(
     assert verdicts.count(Verdict.DUPLICATE) == 180
     assert house.counts()["specs"] == 20
     assert house.counts()["status_events"] == 40
+
+
+def test_who_comes_second_leaves_the_firsts_bytes_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two services that take copies at the same moment: the copy's other trace headers are not kept."""
+    raw = a_mail()
+    first = house.take(raw)
+    monkeypatch.setattr("db.mails.accepted", lambda *_: [])  # as it was when the second looked
+
+    again = house.take(b"Received: by another way\r\n" + raw)
+
+    assert (again.verdict, again.mail_id) == (Verdict.DUPLICATE, first.mail_id)
+    assert house.storage.get(raw_key(first.mail_id)) == raw
 
 
 def test_several_specifications_in_one_mail_are_several_specs(house: House) -> None:
