@@ -206,6 +206,7 @@ async def _serve(settings: Settings, house: House, doorway: Doorway, asked: Stop
         tls=doorway.tls,
         login=doorway.desk.login if doorway.desk else None,
         relays=wiring.relays(settings.smtp),
+        reuse_port=settings.smtp.reuse_port,
     )
     listeners = await _listen(server, settings.smtp, doorway.inherited)
     smtp = [str(each) for each in listeners if each.protocol == "smtp"]

@@ -40,6 +40,7 @@ _NO_LIMITS = {
     "logins_file",
     "recipients",
     "relays",
+    "reuse_port",
     "sender_rate",
     "tls_cert",
     "tls_key",

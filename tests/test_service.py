@@ -270,6 +270,27 @@ def test_a_mail_under_way_is_finished_before_the_end(daemon: Daemon) -> None:
     assert daemon.process.wait(PATIENCE) == 0
 
 
+def test_two_services_share_a_port(database: Database, tmp_path: Path) -> None:
+    """Each gets some of the connections, a mail to both is one spec, and one alone goes on."""
+    shared = {"SPECPOST_DATABASE__URL": database.url, "SPECPOST_SMTP__REUSE_PORT": "true"}
+    shared["SPECPOST_STORAGE__URL"] = f"file:{tmp_path / 'storage'}"
+    with new_daemon(tmp_path / "one", **shared) as one:
+        listen = "{}:{}".format(*one.smtp)
+        with new_daemon(tmp_path / "two", listen=listen, **shared) as two:
+            raw = a_mail()
+            answers = set()
+            for _ in range(100):  # the kernel throws dice: that all fall alike is once in 2**99
+                answers.add(one.mail(raw))
+                if "mail" in one.events() and "mail" in two.events():
+                    break
+            assert "mail" in one.events()
+            assert "mail" in two.events()
+            assert {code for code, _ in answers} == {250}
+            assert len(answers) == 1
+            assert two.stop() == 0
+        assert one.mail(raw) in answers
+
+
 def test_a_killed_daemon_leaves_nothing_that_misleads_the_next(database: Database, tmp_path: Path) -> None:
     """After kill -9 its whereabouts are not believed, and the next one starts as if nothing had been."""
     with new_daemon(tmp_path / "daemon", SPECPOST_DATABASE__URL=database.url) as daemon:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, field_validator, model_validator
 
 from daemon.settings.kind import (
+    FLAG,
     GIB,
     KIB,
     MIB,
@@ -82,6 +83,12 @@ class Smtp(Table):
     listen: Annotated[tuple[Listen, ...] | None, LISTENS] = Field(
         default=None,
         description="Where to listen, one address or a list; left out, 127.0.0.1:8025 or the next free port.",
+    )
+    reuse_port: Annotated[bool, FLAG] = Field(
+        default=False,
+        description="Share the ports of `listen` with other services of the same user, each with a"
+        " `state_dir` of its own (SO_REUSEPORT): the kernel deals connections out. Limits are for each"
+        " service.",
     )
     hostname: Annotated[str, HOSTNAME] = Field(
         default_factory=socket.gethostname,

@@ -44,7 +44,8 @@ class SmtpServer:
     ``tls``, a server's context, STARTTLS is offered, and with ``login``
     AUTH PLAIN within it: it says who belongs to a name and password, None
     for nobody, and raises for our own trouble, 454. Peers in ``relays`` may
-    have as many connections as there are.
+    have as many connections as there are. With ``reuse_port``, other processes
+    of the same user may listen at the same addresses.
     """
 
     def __init__(  # noqa: PLR0913 - what the house joins here, each by its name
@@ -57,7 +58,9 @@ class SmtpServer:
         tls: ssl.SSLContext | None = None,
         login: Check | None = None,
         relays: tuple[IPv4Network | IPv6Network, ...] = (),
+        reuse_port: bool = False,
     ) -> None:
+        self._reuse_port = reuse_port
         self._door = Door(take, hostname, recipients, limits or Limits(), tls, relays=relays)
         self._desk = Desk(login) if login else None
         self._servers: list[asyncio.Server] = []
@@ -96,7 +99,9 @@ class SmtpServer:
             self._unix_places.append(UnixPlace(where))
             where = self._unix_places[-1].socket
         if isinstance(where, tuple):
-            server = await loop.create_server(conversation, *where, backlog=AT_ONCE)
+            server = await loop.create_server(
+                conversation, *where, backlog=AT_ONCE, reuse_port=self._reuse_port
+            )
         else:
             server = await loop.create_server(conversation, sock=where, backlog=AT_ONCE)
         _lengthen_queues(server)
