@@ -14,7 +14,7 @@ from daemon.mail import charset, header, limits, mime
 from daemon.mail.addresses import Addresses, routes, sender
 from daemon.mail.identity import content_id, crlf, raw_id, wire_id
 from daemon.mail.limits import Unreadable
-from daemon.mail.parser import Parser
+from daemon.mail.parser import parsed
 from daemon.mail.skeleton import cut, trim
 
 if TYPE_CHECKING:
@@ -178,20 +178,20 @@ def parse(envelope: Envelope, ours: Addresses) -> Mail:
     for name in _UNASKED.intersection(name for name, _ in headers):
         del message[name]
     message.epilogue = message.epilogue or ""  # mail-parser looks into it without asking whether it is there
-    parsed = Parser(message)
+    seen = parsed(message)
     return Mail(
         raw_id=ident,
         content_id=content_id(headers, tags, leaves),
         headers=headers,
-        sender=sender(_values(headers, "from"), limits.head(skeleton.frame), parsed.from_),
+        sender=sender(_values(headers, "from"), limits.head(skeleton.frame), seen.from_),
         subject=header.words(_first(headers, "subject"))[: header.LINE_MAX].strip(),
         message_id=_message_id(_first(headers, "message-id")),
         references=_references(headers),
-        sent_at=_sent_at(parsed.date),
+        sent_at=_sent_at(seen.date),
         routes=tags,
         body=_body(leaves),
         parts=_parts(leaves),
-        defects=_defects(parsed.defects),
+        defects=_defects(seen.defects),
     )
 
 
