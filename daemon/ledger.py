@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.errors import UniqueViolation
 
 from daemon.outcome import Outcome, Verdict
-from daemon.records import Judged, arrival_row, events_of, mail_row, spec_rows, sprint_rows
+from daemon.records import Judged, arrival_row, events_of, mail_row, spec_rows
 from db import arrivals, events, mailboxes, mails, parts, specs, sprints
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def record(
     )
     parts.insert(conn, [each.row for judged in stored for each in judged.stored])
     specs.insert(conn, [row for judged in new for row in spec_rows(judged)])
-    sprints.insert(conn, [row for judged in new for row in sprint_rows(judged)])
+    sprints.insert(conn, (spec.sprints for judged in new for spec in judged.specs))
     events.insert(conn, [row for judged in told for row in events_of(judged)])
     return outcomes, stored
 

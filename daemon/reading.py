@@ -61,10 +61,10 @@ class PlannedSpec:
     criteria of its Definitions of Done that no program of ours can decide.
 
     The rest is of its sprints, in their order: their ``labels``, and three
-    arrays of JSON, so that only the child ever goes through them. ``sprints``
-    has ``id``, ``label`` and ``dod`` of each, for the database; ``outline``
-    ``id``, ``label`` and ``goals``, for whoever reads events; and ``plan`` is
-    the whole plan, as it is stored beside the document.
+    times JSON, so that only the child ever goes through them. ``sprints`` is
+    an array of ``id``, ``spec_id``, ``label``, ``dod`` and ``position``, for
+    the database; ``outline`` one of ``id``, ``label`` and ``goals``, for
+    whoever reads events; ``plan`` is the whole plan, as it is stored.
     """
 
     id: UUID
@@ -225,7 +225,12 @@ def _planned(
         project=spec.project,
         unchecked=spec.unchecked(),
         labels=tuple(sprint.label for sprint in sprints),
-        sprints=to_json([{"id": id_, "label": each.label, "dod": each.dod} for id_, each in known]),
+        sprints=to_json(
+            [
+                {"id": id_, "spec_id": ident, "label": each.label, "dod": each.dod, "position": position}
+                for position, (id_, each) in enumerate(known)
+            ]
+        ),
         outline=to_json(
             harmless([{"id": id_, "label": each.label, "goals": each.goals} for id_, each in known])
         ),

@@ -20,13 +20,12 @@ from db.events import EventRow
 from db.mails import MailRow
 from db.parts import PartRow
 from db.specs import SpecRow
-from db.sprints import SprintRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from daemon.mail import Envelope, Mail
+    from daemon.mail import Envelope, Mail, Part
     from daemon.outcome import Outcome, Problem
     from daemon.reading import PlannedSpec
     from daemon.trust import Judgement
@@ -110,44 +109,55 @@ class Stored:
 def _stored(judged: Judged) -> Iterator[Stored]:
     if judged.verdict not in KEPT:
         return
-    yield _entry(judged, "raw", judged.envelope.raw, key=raw_key(judged.id), media_type="message/rfc822")
+    raw = judged.envelope.raw
+    yield _entry(judged, "raw", raw, _sha256(raw), key=raw_key(judged.id), media_type="message/rfc822")
     if judged.verdict is not Verdict.ACCEPTED or judged.mail is None:
         return
     taken = {spec.document.place for spec in judged.specs}
     for part in judged.mail.parts:
         if part.kept_apart and part.place not in taken:
-            key = part_key(judged.id, part.place, part.sha256)
             yield _entry(
-                judged, part.place, part.content, key=key, media_type=part.media_type, name=part.name
+                judged, part.place, part.content, part.sha256, media_type=part.media_type, name=part.name
             )
-    media_types = {part.place: part.media_type for part in judged.mail.parts}
+    parts = {part.place: part for part in judged.mail.parts}
     for number, spec in enumerate(judged.specs, 1):
-        yield from _stored_spec(judged, spec, number, media_types.get(spec.document.place, "text/plain"))
+        yield from _stored_spec(judged, spec, number, parts.get(spec.document.place))
 
 
-def _stored_spec(judged: Judged, spec: PlannedSpec, number: int, media_type: str) -> Iterator[Stored]:
+def _stored_spec(judged: Judged, spec: PlannedSpec, number: int, part: Part | None) -> Iterator[Stored]:
+    """A document and its plan; text of the mail is a document with less in it than its part."""
     document = spec.document
-    key = part_key(judged.id, document.place, _sha256(document.content))
+    is_part = part is not None and part.content is document.content
+    sha256 = part.sha256 if part and is_part else _sha256(document.content)
+    media_type = part.media_type if part else "text/plain"
     yield _entry(
         judged,
         document.place,
         document.content,
-        key=key,
+        sha256,
         media_type=media_type,
         name=document.name,
         spec_id=spec.id,
     )
-    key = plan_key(judged.id, number)
-    yield _entry(judged, f"plan-{number}", spec.plan, key=key, media_type="application/json", spec_id=spec.id)
+    yield _entry(
+        judged,
+        f"plan-{number}",
+        spec.plan,
+        _sha256(spec.plan),
+        key=plan_key(judged.id, number),
+        media_type="application/json",
+        spec_id=spec.id,
+    )
 
 
 def _entry(  # noqa: PLR0913 - the columns of a row
     judged: Judged,
     place: str,
     content: bytes,
+    sha256: str,
     *,
-    key: str,
     media_type: str,
+    key: str | None = None,
     name: str | None = None,
     spec_id: UUID | None = None,
 ) -> Stored:
@@ -157,8 +167,8 @@ def _entry(  # noqa: PLR0913 - the columns of a row
         name=name,
         media_type=media_type,
         size=len(content),
-        sha256=_sha256(content),
-        key=key,
+        sha256=sha256,
+        key=key or part_key(judged.id, place, sha256),
         spec_id=spec_id,
     )
     return Stored(content, row)
@@ -226,12 +236,6 @@ def spec_rows(judged: Judged) -> Iterator[SpecRow]:
             storage_path=_storage_path(judged, spec),
             created_by=judged.mail.sender if judged.mail else None,
         )
-
-
-def sprint_rows(judged: Judged) -> Iterator[SprintRows]:
-    """The control plane's sprints, in the specification's order."""
-    for spec in judged.specs:
-        yield SprintRows(spec_id=spec.id, sprints=Fragment(spec.sprints))
 
 
 def events_of(judged: Judged) -> Iterator[EventRow]:

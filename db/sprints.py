@@ -7,26 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row
 
-from db.rows import payload
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from datetime import datetime
     from uuid import UUID
 
-    from orjson import Fragment
     from psycopg import Connection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SprintRows:
-    """The sprints of a specification as they are recorded, in its order.
-
-    ``sprints`` is an array of JSON: ``id``, ``label`` and ``dod`` of each.
-    """
-
-    spec_id: UUID
-    sprints: Fragment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,22 +30,27 @@ class Sprint:
 # The table has no column for the order of sprints and may get none: created_at is the order, for CI too.
 # So we set it, to the transaction's time plus a microsecond for each sprint before;
 # a default of now() would give all sprints of a specification the same time.
+# The table has no column for the order of sprints and may get none: created_at is the order, for CI too.
+# So we set it, to the transaction's time plus a microsecond for each sprint before;
+# a default of now() would give all sprints of a specification the same time.
 # In the order of ids: two writers with the same sprints then wait for each other, and never both.
 INSERT = """
 insert into public.sprints (id, spec_id, label, dod_json, created_at)
-select s.id, r.spec_id, s.label, s.dod, now() + (s.position - 1) * interval '1 microsecond'
-from json_to_recordset(%s) as r(spec_id uuid, sprints json)
-cross join lateral rows from (
-  json_to_recordset(r.sprints) as (id uuid, label text, dod jsonb)
-) with ordinality as s(id, label, dod, position)
-order by s.id
+select id, spec_id, label, dod, now() + position * interval '1 microsecond'
+from json_to_recordset(%s) as r(id uuid, spec_id uuid, label text, dod jsonb, position int)
+order by id
 on conflict (id) do nothing
 """
 
 
-def insert(conn: Connection, rows: Sequence[SprintRows]) -> None:
-    """Record sprints; those that are there already stay as they are."""
-    conn.execute(INSERT, [payload(rows)])
+def insert(conn: Connection, arrays: Iterable[bytes]) -> None:
+    """Record sprints; those that are there already stay as they are.
+
+    Each of ``arrays`` is JSON: ``id``, ``spec_id``, ``label``, ``dod``, and
+    ``position``, which counts from 0 within the specification.
+    """
+    rows = b",".join(array[1:-1] for array in arrays)
+    conn.execute(INSERT, [f"[{rows.decode()}]"])
 
 
 def of_spec(conn: Connection, spec_id: UUID) -> list[Sprint]:

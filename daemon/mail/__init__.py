@@ -15,7 +15,7 @@ from daemon.mail.addresses import Addresses, routes, sender
 from daemon.mail.identity import content_id, crlf, raw_id, wire_id
 from daemon.mail.limits import Unreadable
 from daemon.mail.parser import parsed
-from daemon.mail.skeleton import cut, trim
+from daemon.mail.skeleton import Skeleton, cut, trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -164,9 +164,7 @@ def parse(envelope: Envelope, ours: Addresses) -> Mail:
     Raises:
         Unreadable: the message is beyond a limit within which it can be judged.
     """
-    raw = crlf(envelope.raw)
-    ident = wire_id(raw)
-    skeleton = cut(raw, ident.hex)
+    ident, skeleton = _cut(envelope.raw)
     limits.before(skeleton.frame)
     skeleton = trim(skeleton)  # after the limits, which count what a text declares as well
     message = _message(skeleton.frame)
@@ -193,6 +191,17 @@ def parse(envelope: Envelope, ours: Addresses) -> Mail:
         parts=_parts(leaves),
         defects=_defects(seen.defects),
     )
+
+
+def _cut(raw: bytes) -> tuple[UUID, Skeleton]:
+    """The id of a message, and its skeleton with CRLF line ends; what is cut out of one has no others."""
+    ident = wire_id(raw)
+    skeleton = cut(raw, ident.hex)
+    if crlf(skeleton.frame) is skeleton.frame:
+        return ident, skeleton
+    wire = crlf(raw)
+    ident = wire_id(wire)
+    return ident, cut(wire, ident.hex)
 
 
 class _Node(Message):

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from email.utils import getaddresses
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from daemon.mail import header
@@ -20,6 +21,9 @@ _TO_US = ("to", "cc", "delivered-to", "x-original-to", "envelope-to")
 #: the end: looking for its end from each quote anew took twenty seconds.
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?')
 _BETWEEN = re.compile(r"[\s<>,;:\"()\[\]\\]+")
+
+#: From headers of which it is remembered who they are from, since most mails are from somebody known.
+_REMEMBERED = 1024
 
 #: RFC 5321, 4.5.3.1.
 _LOCAL_MAX, _ADDRESS_MAX = 64, 254
@@ -93,20 +97,21 @@ def sender(values: Sequence[str], block: bytes, parsed: Sequence[tuple[str, str]
     if len(values) != 1 or len(_FROM_LINE.findall(block)) != 1 or len(values[0]) > header.LINE_MAX:
         return None
     address = _only_address(values[0])
-    readings = [found for _, found in (*getaddresses([values[0]]), *parsed)]
-    if address is None or readings != [address, address]:
+    if address is None or [found for _, found in parsed] != [address]:
         return None
     local, _, domain = address.rpartition("@")
     return f"{local}@{domain.lower()}"
 
 
+@lru_cache(_REMEMBERED)
 def _only_address(value: str) -> str | None:
-    """The address of a From header that has the plain form."""
+    """The address of a From header that has the plain form, which the standard library reads alike."""
     match = _FROM.fullmatch(value)
     address = match and (match["bare"] or match["angle"])
     if not match or not address or not _is_plain(address):
         return None
-    return None if _misleads(match["name"] or match["comment"] or "", address) else address
+    read_alike = [found for _, found in getaddresses([value])] == [address]
+    return address if read_alike and not _misleads(match["name"] or match["comment"] or "", address) else None
 
 
 def _is_plain(address: str) -> bool:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from email.message import Message
 
+    Restore = Callable[[bytes], bytes | memoryview]
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -49,7 +51,7 @@ def adopt_late_parts(message: Message) -> None:
                 node.attach(part)
 
 
-def leaves(message: Message, restore: Callable[[bytes], bytes]) -> Iterator[Leaf]:
+def leaves(message: Message, restore: Restore) -> Iterator[Leaf]:
     """Every leaf in the order of the message, numbered as IMAP does (RFC 3501, 6.4.5).
 
     Each body is taken out of ``message`` on the way, so that it is held
@@ -96,7 +98,7 @@ def _is_encoded(node: Message) -> bool:
     return transfer.encoding(str(node.get("content-transfer-encoding", ""))) in {"base64", "x-uuencode"}
 
 
-def _leaf(place: str, node: Message, restore: Callable[[bytes], bytes], *, forwarded: bool) -> Leaf:
+def _leaf(place: str, node: Message, restore: Restore, *, forwarded: bool) -> Leaf:
     fields: dict[str, str] = {}
     for field, value in header.fields(node):
         fields.setdefault(field, value)

@@ -14,6 +14,9 @@ CUT_MIN = 64 * 1024
 #: The same for the lines of a text, of which a message is looked through for so many.
 TEXT_MIN, TEXTS_MAX = 512, 200
 
+#: Digits of a cut's number in the frame.
+_DIGITS = 8
+
 #: Whole lines of Base64 letters. No boundary, header or blank line can be among them, so a message
 #: parses alike with and without them. The last line end stays: it may belong to the boundary that follows.
 _RUN = re.compile(rb"^[A-Za-z0-9+/=]++(?:(?=\r\n[A-Za-z0-9+/=])\r\n[A-Za-z0-9+/=]++)*+(?=\r?$)", re.MULTILINE)
@@ -27,14 +30,16 @@ class Skeleton:
     token: bytes
     cuts: tuple[memoryview, ...] = ()
 
-    def restore(self, body: bytes) -> bytes:
-        """``body`` with what was cut out of it."""
+    def restore(self, body: bytes) -> bytes | memoryview:
+        """``body`` with what was cut out of it, which is not copied when nothing else is in it."""
         if not self.cuts or self.token not in body:
             return body
         first, *rest = body.split(self.token)
+        if not first and len(rest) == 1 and len(rest[0]) == _DIGITS:
+            return self.cuts[int(rest[0])]
         pieces: list[bytes | memoryview] = [first]
         for piece in rest:
-            pieces += [self.cuts[int(piece[:8])], piece[8:]]
+            pieces += [self.cuts[int(piece[:_DIGITS])], piece[_DIGITS:]]
         return b"".join(pieces)
 
 
@@ -89,7 +94,7 @@ def _without(spans: Sequence[tuple[int, int]], message: bytes, token: bytes) -> 
     frame, position = bytearray(), 0
     for number, (start, end) in enumerate(spans):
         frame += view[position:start]
-        frame += b"%s%08d" % (token, number)
+        frame += b"%s%0*d" % (token, _DIGITS, number)
         position = end
     frame += view[position:]
     return Skeleton(bytes(frame), token, tuple(view[start:end] for start, end in spans))

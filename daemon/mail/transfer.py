@@ -23,10 +23,11 @@ def encoding(value: str | None) -> str:
     return match[1].lower() if match else ""
 
 
-def undo(octets: bytes, name: str) -> bytes:
+def undo(octets: bytes | memoryview, name: str) -> bytes:
     """``octets`` without the transfer encoding ``name``; as they are when it is none that we know."""
     if name == "base64":
         return base64(octets)
+    octets = bytes(octets)
     if name == "quoted-printable":
         return quoted_printable(octets)
     if name in _UU:
@@ -34,7 +35,7 @@ def undo(octets: bytes, name: str) -> bytes:
     return octets
 
 
-def base64(octets: bytes) -> bytes:
+def base64(octets: bytes | memoryview) -> bytes:
     """Base64 without what is no Base64; missing pad is filled in, a lone last character dropped.
 
     A pad ends the data (RFC 2045, 6.8), whatever a sender wrote after it.
@@ -42,7 +43,7 @@ def base64(octets: bytes) -> bytes:
     try:
         return binascii.a2b_base64(octets)
     except binascii.Error:
-        data = octets.translate(None, _NO_BASE64).partition(b"=")[0]
+        data = bytes(octets).translate(None, _NO_BASE64).partition(b"=")[0]
         data = data[: len(data) - (len(data) % 4 == 1)]
         return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
 

@@ -34,19 +34,28 @@ class Dotted:
         self._kept = BytesIO()  # getvalue() of it costs no copy
         self._size = 0
         self._ahead = b"\r\n"  # the line of DATA itself: a dot may come first
+        self._stuffed = False  # whether a line begins with a dot
         self._lone = 0  # CRs and LFs less those that stand in pairs
         self._refusal: str | None = None
 
     def feed(self, data: bytes) -> bytes | None:
         """Take the next octets; None until the end has come, then what followed it."""
         window = self._ahead + data
-        end = window.find(_END)
+        end = self._end(window)
         if end < 0:
             self._keep(window, len(window))
             self._ahead = window[-_AHEAD:]
             return None
         self._keep(window, end + len(_END))
         return window[end + len(_END) :]
+
+    def _end(self, window: bytes) -> int:
+        """Where the end begins, -1 while it hasn't come; one search for dots that open a line tells both."""
+        dot = window.find(_END[:3])
+        if dot < 0 or window.startswith(_END, dot):
+            return dot
+        self._stuffed = True
+        return window.find(_END, dot)
 
     @property
     def is_flood(self) -> bool:
@@ -63,7 +72,7 @@ class Dotted:
         stuffed = self._kept.getvalue()
         if _longest_over(self._limits.line_length, stuffed):
             raise Refusal(f"554 5.6.0 a line is longer than {self._limits.line_length} octets")
-        return _unstuffed(stuffed)
+        return _unstuffed(stuffed) if self._stuffed else stuffed
 
     def _keep(self, window: bytes, end: int) -> None:
         """Count and keep ``window`` up to ``end``, but what was ahead, which is counted and kept."""
