@@ -15,23 +15,24 @@ import os
 import pickle
 import resource
 import signal
+import socket
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from daemon import memory
 from daemon.mail import Envelope, Mail, Part, Unreadable
+from daemon.pipe import Pipe
 from daemon.reading import Plan, PlannedSpec, Reading, Verification, read, verify
 from daemon.spec.documents import Document
 from daemon.spec.target import Target
-from daemon.trust.findings import Dkim, Found
+from daemon.trust.findings import Case, Dkim, Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from multiprocessing.connection import Connection
 
     from daemon.reading import Defaults
 
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 START_TIMEOUT = 60.0
 #: Files a child may have open: its pipes, the standard three, and what an import needs.
 CHILD_FILES = 64
+
+#: Bytes from which those of a message or a part aren't pickled: no document is so large, which is sent as a
+#: part of its mail and as what was read, and pickled only once.
+ASIDE = 512 * 1024
 
 #: What a child is given to do, and what it makes of it.
 Work = Envelope | Verification
@@ -51,9 +56,25 @@ def _pickle_plainly(kind: type[Any]) -> None:
     copyreg.pickle(kind, lambda each: (kind, values(each)))
 
 
-# What an answer is made of.
-for _kind in (Reading, Mail, Part, Plan, PlannedSpec, Document, Target, Found):
+def _pickle_aside(kind: type[Any], large: str) -> None:
+    """The same, but the bytes of its field ``large`` aren't pickled when they are many."""
+    names = [field.name for field in fields(kind)]
+    values, at = attrgetter(*names), names.index(large)
+
+    def reduced(each: Any) -> tuple[type[Any], tuple[Any, ...]]:  # noqa: ANN401 - a ``kind``
+        found = values(each)
+        if len(found[at]) >= ASIDE:
+            found = (*found[:at], pickle.PickleBuffer(found[at]), *found[at + 1 :])
+        return kind, found
+
+    copyreg.pickle(kind, reduced)
+
+
+# What works and answers are made of.
+for _kind in (Verification, Reading, Mail, Plan, PlannedSpec, Document, Target, Found):
     _pickle_plainly(_kind)
+for _heavy, _large in ((Envelope, "raw"), (Case, "raw"), (Part, "content")):
+    _pickle_aside(_heavy, _large)
 copyreg.pickle(UUID, lambda each: (UUID, (None, None, None, None, each.int)))
 
 # Started from a clean server process, so that no child inherits a connection, a lock or a listening socket.
@@ -89,7 +110,8 @@ class Child:
     """A process that reads; ready once ``wait_ready`` returns."""
 
     def __init__(self, defaults: Defaults, limits: Limits) -> None:
-        self._pipe, theirs = _processes.Pipe()
+        ours, theirs = socket.socketpair()
+        self._pipe = Pipe(ours)
         self._process = _processes.Process(target=_serve, args=(theirs, defaults, limits), daemon=True)
         with _uninterrupted():
             self._process.start()
@@ -117,7 +139,7 @@ class Child:
         self.wait_ready()
         self.due = time.monotonic() + deadline  # a child that takes nothing keeps its worker waiting here
         try:
-            self._pipe.send_bytes(pickle.dumps(works))  # send() copies large ones again as its buffer grows
+            self._pipe.send(works)
         except OSError as error:
             raise self._died("died") from error
         for _ in works:
@@ -141,7 +163,7 @@ class Child:
         self.due = time.monotonic() + deadline
         try:
             if self._pipe.poll(deadline):
-                return self._pipe.recv()
+                return self._pipe.receive()
         except (EOFError, OSError) as error:
             raise self._died("died") from error
         finally:
@@ -165,20 +187,21 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe: Connection, defaults: Defaults, limits: Limits) -> None:
+def _serve(end: socket.socket, defaults: Defaults, limits: Limits) -> None:
     """What the child does, for as long as its parent lives."""
     _confine()
-    with suppress(EOFError, BrokenPipeError):
+    pipe = Pipe(end)
+    with suppress(EOFError, ConnectionError):
         pipe.send("ready")
         while True:
             _hand_over(pipe, defaults, limits)
 
 
-def _hand_over(pipe: Connection, defaults: Defaults, limits: Limits) -> None:
+def _hand_over(pipe: Pipe, defaults: Defaults, limits: Limits) -> None:
     """Read the mails of one hand-over; nothing of them is kept while waiting for the next."""
-    for work in pipe.recv():
+    for work in cast("Sequence[Work]", pipe.receive()):
         _limit(len(work.raw), limits)
-        pipe.send_bytes(pickle.dumps(_answer(work, defaults)))
+        pipe.send(_answer(work, defaults))
 
 
 def _answer(work: Work, defaults: Defaults) -> Answer | str:

@@ -197,6 +197,7 @@ class _Lane:
         tasks = self._next()
         try:
             if tasks and not self._children[slot].alive():
+                self._children[slot].end()
                 self._children[slot] = self._new_child()
             if tasks:
                 self._work(self._children[slot], tasks)

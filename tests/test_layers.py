@@ -34,7 +34,7 @@ ROWS = """
     spec
     mail
     log outcome memory names rates peers credentials
-    text
+    text pipe
 """
 LINE_OF = {room: line for line, row in enumerate(ROWS.split("\n")) for room in row.split()}
 #: Where ``db`` stands, and the packages' own ``__init__``: they import nothing of the daemon.
