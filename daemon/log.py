@@ -190,6 +190,8 @@ def _bounded(_logger: object, _method: str, event: MutableMapping[str, Any]) -> 
 
 def _safe(value: object, depth: int = 0) -> object:
     """``value`` as bounded JSON."""
+    if isinstance(value, str):  # by far the most, and mostly fit to be logged as they are
+        return value if _is_fit(value) else printable(redact(value), _TEXT)
     if value is None or isinstance(value, bool | int | float):
         return value
     if depth < _DEPTH and isinstance(value, dict):
@@ -197,6 +199,10 @@ def _safe(value: object, depth: int = 0) -> object:
     if depth < _DEPTH and isinstance(value, list | tuple | set | frozenset):
         return _safe_items(value, len(value), depth)
     return printable(redact(_text(value)), _TEXT)
+
+
+def _is_fit(text: str) -> bool:
+    return len(text) <= _TEXT and text.isascii() and text.isprintable() and redact(text) is text
 
 
 def _text(value: object) -> str:

@@ -8,23 +8,23 @@ import shutil
 import signal
 import sys
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.bench import imap, table
+from tests.bench import growth, imap, reading, rows, smtp, table
+from tests.bench.case import Scale
 from tests.bench.machine import apart, describe
 from tests.bench.measure import tell
 from tests.bench.missing import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from tests.bench.imap import Case, Scale
+    from tests.bench.case import Case
 
-#: What can be run alone.
-BENCHES = ("imap",)
-CASES = ("near", "far", "big")
+#: What can be run alone, in the order in which all are run.
+BENCHES = {"smtp": smtp, "imap": imap, "rows": rows, "reading": reading, "growth": growth}
 #: Milliseconds for a new file, above which its disk and not its program decides what a run takes.
 SLOW_FILE_MS = 0.1
 #: On the disk, unlike what may be at /tmp.
@@ -40,9 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     apart(folder)
     try:
         return _run(folder, asked)
-    except Missing as missing:
-        tell(f"nothing can be measured: {missing}")
-        return 1
     except KeyboardInterrupt:
         tell("stopped")
         return 130
@@ -59,7 +56,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     size.add_argument("--quick", action="store_true", help="a few minutes (what is run by default)")
     size.add_argument("--full", action="store_true", help="all mails for all, and medians of five rounds")
     parser.add_argument("--only", choices=BENCHES, help="one bench alone")
-    parser.add_argument("--case", choices=CASES, action="append", help="one case alone (may be repeated)")
+    cases = [case for bench in BENCHES.values() for case in bench.CASES]
+    parser.add_argument("--case", choices=cases, action="append", help="one case alone (may be repeated)")
     parser.add_argument("--rounds", type=int, help="other than --quick or --full have")
     parser.add_argument("--mails", type=int, help="at most so many for each program, to try the bench itself")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
@@ -81,31 +79,43 @@ def _run(folder: Path, asked: argparse.Namespace) -> int:
         tell(
             "new files are slow here: many were deleted lately (README). Wait five minutes, or see --scratch"
         )
-    with imap.opened(folder, _scale(asked)) as bench:
-        cases = [getattr(bench, name)() for name in asked.case or CASES]
-        versions = bench.versions
+    versions: dict[str, str] = {}
+    done: dict[str, list[Case]] = {}
+    for name, case in _cases(folder, asked, versions):
+        done.setdefault(name, []).append(case)
+    cases = [case for some in done.values() for case in some]
     sys.stdout.write(table.render(machine, versions, cases))
     if asked.json:
-        told = {"machine": asdict(machine), "versions": versions, "imap": [_plain(case) for case in cases]}
+        plain = {name: [_plain(case) for case in some] for name, some in done.items()}
+        told = {"machine": asdict(machine), "versions": versions} | plain
         asked.json.write_text(json.dumps(told, indent=1) + "\n")
-    return 1 if any(series.failed for case in cases for series in case.series.values()) else 0
+    failed = any(series.failed for case in cases for series in case.series.values())
+    return 1 if failed or not cases else 0
 
 
-def _scale(asked: argparse.Namespace) -> Scale:
-    scale = imap.FULL if asked.full else imap.QUICK
-    if asked.rounds:
-        scale = replace(scale, rounds=asked.rounds, big_rounds=asked.rounds)
-    if asked.mails:
-        by = {name: min(mails, asked.mails) for name, mails in scale.by.items()}
-        scale = replace(scale, mails=asked.mails, by=by, big=min(scale.big, asked.mails))
-    return scale
+def _cases(folder: Path, asked: argparse.Namespace, versions: dict[str, str]) -> Iterator[tuple[str, Case]]:
+    """Each case that is asked for with the name of its bench; ``versions`` are added to."""
+    scale = Scale(asked.full, asked.rounds, asked.mails)
+    for name in [asked.only] if asked.only else BENCHES:
+        bench = BENCHES[name]
+        chosen = [case for case in bench.CASES if case in (asked.case or bench.CASES)]
+        if not chosen:
+            continue
+        (folder / name).mkdir(mode=0o711)
+        try:
+            with bench.opened(folder / name, scale) as open_bench:
+                for case in chosen:
+                    yield name, open_bench.cases[case]()
+                versions.update(open_bench.versions)
+        except Missing as missing:
+            tell(f"left out: all of {name}: {missing}")
 
 
 def _plain(case: Case) -> dict[str, Any]:
     return {
         "case": case.title,
         "absent": dict(case.absent),
-        "goals": [asdict(goal) for goal in case.goals],
+        "goals": [asdict(verdict) for goal in case.goals if (verdict := goal.verdict(case.series))],
         "series": {
             name: {
                 "failed": series.failed,

@@ -7,10 +7,16 @@ import gzip
 import io
 import quopri
 import random
+import re
 import zipfile
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from textwrap import fill, indent
+from functools import cache
+from hashlib import sha256
+from textwrap import indent
+
+from tests.bench.serving import Workload
 
 US = "specs@example.net"
 SENDER = "ana@example.org"
@@ -21,12 +27,16 @@ SPEC_NAME = "spec.yaml"
 SPEC_BYTES = 2_000
 SPRINTS = 3
 MAIL_BYTES = 20_000
+TYPICAL_BYTES = 6_000
+#: A heavy specification has so many epics of so many sprints, with so many stories in each.
+HEAVY_SPEC_BYTES, HEAVY_EPICS, HEAVY_SPRINTS, HEAVY_STORIES = 12_000, 4, 3, 2
 BIG_BYTES = 10_000_000
 #: Records of one DMARC report: of a day's mail of a small domain.
 RECORDS = 8
 
 _EPOCH = datetime(2026, 11, 22, 10, tzinfo=UTC)
-_LINE = 76
+#: Characters of a line, of base64 and of text.
+_LINE, _TEXT_LINE = 76, 72
 _TEXT = """
     the tide harbour answers with next four times as JSON a page shows day's curve readable on phone boats
     leave before noon pilots ask for à l'heure when bridge opens and closes each table carries its zone
@@ -45,10 +55,40 @@ def spec_mail(n: int) -> bytes:
     return head + _mixed(_alternative(words), attached)
 
 
+def typical_mail(n: int) -> bytes:
+    """A mail of 6 KB: a text, and a specification of 2 KB attached."""
+    return _text_mail(n, specification(n), TYPICAL_BYTES)
+
+
+def heavy_mail(n: int) -> bytes:
+    """A mail of 20 KB: a text, and a specification of 12 KB attached."""
+    return _text_mail(n, heavy_specification(n), MAIL_BYTES)
+
+
+def _text_mail(n: int, spec: bytes, size: int) -> bytes:
+    chance = random.Random(n)
+    attached = _attachment("application/yaml", SPEC_NAME, spec)
+    head = _head(n, f"tide table {n}")
+    # Quoted-printable makes a text a little longer.
+    words = _prose(chance, int((size - len(head) - len(attached) - 250) / 1.06))
+    return head + _mixed(_text("text/plain", words), attached)
+
+
 def specification(n: int) -> bytes:
     """YAML of 2 KB, in the form of ``daemon/example.yaml``; its description is as long as is left."""
     chance = random.Random(-n - 1)
-    sprints = "\n".join(line for number in range(1, SPRINTS + 1) for line in _sprint(chance, number))
+    sprints = [line for number in range(1, SPRINTS + 1) for line in _sprint(chance, number)]
+    return _described(n, chance, _epic(chance, 1, sprints), SPEC_BYTES)
+
+
+def heavy_specification(n: int) -> bytes:
+    """YAML of 12 KB in the same form: nearly all of it are sprints, stories and what makes them done."""
+    chance = random.Random(-n - 1)
+    epics = [line for number in range(1, HEAVY_EPICS + 1) for line in _heavy_epic(chance, number)]
+    return _described(n, chance, epics, HEAVY_SPEC_BYTES)
+
+
+def _described(n: int, chance: random.Random, epics: list[str], size: int) -> bytes:
     head = f"""\
 meta:
   project: tide-table-{n}
@@ -57,15 +97,8 @@ meta:
   requester_email: {SENDER}
   description: >
 """
-    plan = f"""\
-planning:
-  epics:
-    - id: E1
-      title: "{_few(chance, 4)}"
-      sprints:
-{sprints}
-"""
-    left = SPEC_BYTES - len((head + plan).encode())
+    plan = "\n".join(["planning:", "  epics:", *epics, ""])
+    left = size - len((head + plan).encode())
     description = indent(_prose(chance, int(left * 72 / 77)), "    ")
     return (head + description + plan).encode()
 
@@ -160,11 +193,18 @@ def _few(chance: random.Random, count: int) -> str:
 
 def _prose(chance: random.Random, size: int) -> str:
     """Words for about ``size`` bytes, in lines as a mail client breaks them."""
-    words, length = [], 0
+    lines, length = [""], 0
     while length < size:
-        words.append(chance.choice(_WORDS))
-        length += len(words[-1].encode()) + 1
-    return fill(" ".join(words), 72) + "\n"
+        word = chance.choice(_WORDS)
+        length += len(word.encode()) + 1
+        if len(lines[-1]) + len(word) > _TEXT_LINE:
+            lines.append("")
+        lines[-1] += word + " "
+    return "".join(f"{line[:-1]}\n" for line in lines)
+
+
+def _epic(chance: random.Random, number: int, sprints: list[str]) -> list[str]:
+    return [f"    - id: E{number}", f'      title: "{_few(chance, 4)}"', "      sprints:", *sprints]
 
 
 def _sprint(chance: random.Random, number: int) -> list[str]:
@@ -172,12 +212,51 @@ def _sprint(chance: random.Random, number: int) -> list[str]:
         f"        - id: S{number}",
         f'          goals: ["{_few(chance, 5)}", "{_few(chance, 5)}"]',
         "          user_stories:",
+        *_story(chance, number),
+        f'              acceptance: ["{_few(chance, 5)}"]',
+        "          dod: {coverage_min: 0.9, lint_pass: true}",
+    ]
+
+
+def _story(chance: random.Random, number: int) -> list[str]:
+    return [
         f"            - id: US{number}",
         f'              as: "{_few(chance, 1)}"',
         f'              want: "{_few(chance, 4)}"',
         f'              so_that: "{_few(chance, 4)}"',
-        f'              acceptance: ["{_few(chance, 5)}"]',
-        "          dod: {coverage_min: 0.9, lint_pass: true}",
+    ]
+
+
+def _heavy_epic(chance: random.Random, number: int) -> list[str]:
+    first = (number - 1) * HEAVY_SPRINTS + 1
+    sprints = [line for at in range(first, first + HEAVY_SPRINTS) for line in _heavy_sprint(chance, at)]
+    return _epic(chance, number, sprints)
+
+
+def _heavy_sprint(chance: random.Random, number: int) -> list[str]:
+    first = (number - 1) * HEAVY_STORIES + 1
+    return [
+        f"        - id: S{number}",
+        f'          title: "{_few(chance, 3)}"',
+        "          goals:",
+        *(f'            - "{_few(chance, 5)}"' for _ in range(2)),
+        "          user_stories:",
+        *(line for at in range(first, first + HEAVY_STORIES) for line in _heavy_story(chance, at)),
+        "          dod:",
+        f"            coverage_min: 0.{chance.randrange(50, 99)}",
+        "            lint_pass: true",
+        "            type_check: true",
+        "            e2e_pass: false",
+        f"            lighthouse_min: {chance.randrange(50, 99)}",
+        f"            latency_ms_max: {chance.randrange(50, 999)}",
+    ]
+
+
+def _heavy_story(chance: random.Random, number: int) -> list[str]:
+    return [
+        *_story(chance, number),
+        "              acceptance:",
+        *(f'                - "{_few(chance, 4)}"' for _ in range(2)),
     ]
 
 
@@ -218,3 +297,29 @@ def _zipped(name: str, data: bytes) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(name, (2026, 11, 22, 10, 0, 0)), data, zipfile.ZIP_DEFLATED)
     return packed.getvalue()
+
+
+#: What is mailed, by name.
+WORKLOADS = {
+    "typical": Workload("typical", typical_mail, specification),
+    "heavy": Workload("heavy", heavy_mail, heavy_specification),
+}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is to be found of a mail: SHA-256 of the message and of its specification, and the plan."""
+
+    mail: bytes
+    specification: bytes
+    repo: str
+    sprints: int
+
+
+@cache
+def expected(workload: Workload, n: int) -> Expected:
+    """What is to be found of the ``n``-th mail; remembered, for it is asked in each round."""
+    specification = workload.specification(n)
+    mail, document = (sha256(sent).digest() for sent in (workload.mail(n), specification))
+    sprints = len(re.findall(rb"^        - id: S", specification, re.MULTILINE))
+    return Expected(mail, document, f"example/tide-table-{n}", sprints)

@@ -3,70 +3,34 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from db import embedded
-from tests.bench import corpus, dovecot, ours
+from tests.bench import corpus, dovecot, ours, ours_imap
+from tests.bench.case import Case, Goal, Limit, Programs, Scale
 from tests.bench.delay import delayed
 from tests.bench.job import Box, Place
 from tests.bench.machine import apart
-from tests.bench.measure import Series, alternate, tell
-from tests.bench.missing import Missing
+from tests.bench.measure import PEAK, tell
 from tests.bench.rivals import getmail, mbsync, naive, parsedmarc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-    from types import ModuleType
 
     from tests.bench.job import Drain
     from tests.bench.measure import Sample
 
+CASES = ("near", "far", "big")
+
 #: Seconds that a byte is on its way in the far case: 20 ms there and back.
 ONE_WAY = 0.010
-PEAK_MAX = 300_000_000
-#: A rival's run that failed is done again; one of ours is a failure.
-TRIES = 3
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much is done: rounds, and mails for each; the slow may have fewer, for rates are compared."""
-
-    rounds: int
-    mails: int
-    by: Mapping[str, int] = field(default_factory=dict)
-    big: int = 100
-    big_rounds: int = 1
-
-    def of(self, name: str) -> int:
-        """How many mails a program is given."""
-        return self.by.get(name, self.mails)
-
-
-QUICK = Scale(3, 800, {getmail.NAME: 200, naive.NAME: 200, parsedmarc.NAME: 100, "far": 60}, big=25)
-FULL = Scale(5, 800, {"far": 100}, big_rounds=3)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """How many times as fast as ``rival`` we want to be."""
-
-    rival: str
-    least: float
-
-
-@dataclass(frozen=True)
-class Case:
-    """What was compared; ``absent`` are the programs that were left out, with what brings them."""
-
-    title: str
-    series: Mapping[str, Series]
-    goals: tuple[Goal, ...] = ()
-    absent: Mapping[str, str] = field(default_factory=dict)
-
+#: The slow may have fewer mails, for rates are compared.
+MAILS = 800
+QUICK_MAILS = {getmail.NAME: 200, naive.NAME: 200, parsedmarc.NAME: 100}
+FAR_NAIVE_MAILS = {"quick": 60, "full": 100}
+BIG_MAILS = {"quick": 25, "full": 100}
 
 NEAR_GOALS = (
     Goal(mbsync.NAME, 0.6),
@@ -75,6 +39,7 @@ NEAR_GOALS = (
     Goal(parsedmarc.NAME, 15),
 )
 FAR_GOALS = (Goal(naive.NAME, 20),)
+BIG_GOALS = (Limit(PEAK, 300),)
 
 
 class Bench:
@@ -83,67 +48,43 @@ class Bench:
     def __init__(self, place: Place, scale: Scale) -> None:
         self._place, self._scale = place, scale
         self._boxes: dict[tuple[Callable[[int], bytes], int], Box] = {}
-        self.versions: dict[str, str] = {}
-        self.absent: dict[str, str] = {}
-        for module in (ours, mbsync, getmail, naive, parsedmarc):
-            self._look_for(module)
+        self._programs = Programs((ours, mbsync, getmail, naive, parsedmarc))
+        self.cases = {"near": self._near, "far": self._far, "big": self._big}
 
-    def near(self) -> Case:
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of the programs that are here."""
+        return self._programs.versions
+
+    def _near(self) -> Case:
         """800 mails of 20 KB on loopback."""
         drains = {
-            ours.NAME: ours.drain,
+            ours.NAME: ours_imap.drain,
             mbsync.NAME: mbsync.drain,
             getmail.NAME: getmail.drain,
             naive.NAME: naive.drain,
             parsedmarc.NAME: parsedmarc.drain,
         }
-        runs = {
-            name: partial(self._run, name, drain, self._scale.of(name)) for name, drain in self._here(drains)
-        }
-        return self._case("near", runs, self._scale.rounds, NEAR_GOALS, drains)
+        few = {} if self._scale.full else QUICK_MAILS
+        runs = {name: partial(self._run, name, drain, few.get(name, MAILS)) for name, drain in drains.items()}
+        return self._programs.case("near", runs, self._scale.of(2, 5), NEAR_GOALS)
 
-    def far(self) -> Case:
+    def _far(self) -> Case:
         """The same with a round trip of 20 ms; what goes mail by mail is given few."""
-        drains = {ours.NAME: ours.drain, mbsync.NAME: mbsync.drain, naive.NAME: naive.drain}
-        few = {naive.NAME: self._scale.of("far")}
+        drains = {ours.NAME: ours_imap.drain, mbsync.NAME: mbsync.drain, naive.NAME: naive.drain}
+        few = {naive.NAME: FAR_NAIVE_MAILS[self._scale.name]}
         with delayed(self._place.dovecot.port, ONE_WAY) as port:
             runs = {
-                name: partial(self._run, name, drain, few.get(name, self._scale.mails), through=port)
-                for name, drain in self._here(drains)
+                name: partial(self._run, name, drain, few.get(name, MAILS), through=port)
+                for name, drain in drains.items()
             }
-            return self._case("far", runs, self._scale.rounds, FAR_GOALS, drains)
+            return self._programs.case("far", runs, self._scale.of(2, 5), FAR_GOALS)
 
-    def big(self) -> Case:
+    def _big(self) -> Case:
         """Mails of 10 MB, for the memory they take."""
-        drains = {ours.NAME: ours.drain_watched}
-        runs = {
-            name: partial(self._run, name, drain, self._scale.big, mail=corpus.big_mail)
-            for name, drain in self._here(drains)
-        }
-        return self._case("big", runs, self._scale.big_rounds, (), drains)
-
-    def _look_for(self, module: ModuleType) -> None:
-        try:
-            self.versions[module.NAME] = module.version()
-        except Missing as missing:
-            self.absent[module.NAME] = str(missing)
-            tell(f"left out: {module.NAME}: {missing}")
-
-    def _here(self, drains: Mapping[str, Drain]) -> Iterator[tuple[str, Drain]]:
-        return ((name, drain) for name, drain in drains.items() if name in self.versions)
-
-    def _case(
-        self,
-        title: str,
-        runs: Mapping[str, Callable[[], Sample]],
-        rounds: int,
-        goals: tuple[Goal, ...],
-        wanted: Mapping[str, Drain],
-    ) -> Case:
-        tell(f"-- {title}")
-        absent = {name: why for name, why in self.absent.items() if name in wanted}
-        tries = {name: TRIES for name in runs if name != ours.NAME}
-        return Case(title, alternate(runs, rounds, tries), goals, absent)
+        mails = BIG_MAILS[self._scale.name]
+        run = partial(self._run, ours.NAME, ours_imap.drain_watched, mails, mail=corpus.big_mail)
+        return self._programs.case("big", {ours.NAME: run}, self._scale.of(1, 3), BIG_GOALS)
 
     def _run(
         self,
@@ -155,7 +96,7 @@ class Bench:
         mail: Callable[[int], bytes] = corpus.spec_mail,
     ) -> Sample:
         made_by = corpus.report_mail if name == parsedmarc.NAME else mail
-        return self._place.do(drain, self._box(made_by, mails), through)
+        return self._place.do(drain, self._box(made_by, self._scale.most(mails)), through)
 
     def _box(self, mail: Callable[[int], bytes], mails: int) -> Box:
         if (mail, mails) not in self._boxes:

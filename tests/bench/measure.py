@@ -15,15 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
+#: Figures that goals are for.
+RATE, PEAK = "mails/s", "peak MB"
+
+
 @dataclass(frozen=True)
 class Sample:
-    """One run: how many mails, the seconds they took, and the CPU seconds and bytes of memory that cost."""
+    """One run: how many mails, the seconds they took, and the CPU seconds and bytes of memory that cost.
+
+    ``other_cpu`` is the part of ``cpu`` that the other side needed: the mail
+    server that is drained, or who posts. ``more`` are figures of a case's own.
+    """
 
     mails: int
     seconds: float
     cpu: float
-    server_cpu: float
+    other_cpu: float | None = None
     peak: int = 0
+    more: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -31,14 +40,17 @@ class Sample:
         return self.mails / self.seconds
 
     @property
-    def cpu_ms(self) -> float:
-        """Milliseconds of CPU for a mail, of all processes together, the mail server's too."""
-        return self.cpu / self.mails * 1000
+    def figures(self) -> dict[str, float]:
+        """All that is told of it, by what stands above a column of it; the CPU is that of all processes."""
+        told = {RATE: self.rate, "CPU ms a mail": self._per_mail(self.cpu)}
+        if self.other_cpu is not None:
+            told["of it its own"] = self._per_mail(self.cpu - self.other_cpu)
+        if self.peak:
+            told[PEAK] = self.peak / 1e6
+        return told | dict(self.more)
 
-    @property
-    def client_cpu_ms(self) -> float:
-        """The same without the mail server."""
-        return (self.cpu - self.server_cpu) / self.mails * 1000
+    def _per_mail(self, cpu: float) -> float:
+        return cpu / self.mails * 1000
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,12 @@ class Spread:
         return cls(median(values), min(values), max(values))
 
     def __str__(self) -> str:
-        digits = 0 if self.median >= 100 else 1 if self.median >= 10 else 2
-        return f"{self.median:.{digits}f} ({self.low:.{digits}f}..{self.high:.{digits}f})"
+        return f"{rounded(self.median)} ({rounded(self.low)}..{rounded(self.high)})"
+
+
+def rounded(value: float) -> str:
+    """A figure in three digits or so."""
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
 class Stopwatch:
@@ -101,9 +117,10 @@ class Series:
     failed: str = ""
     retried: list[str] = field(default_factory=list)
 
-    def spread(self, of: Callable[[Sample], float]) -> Spread | None:
-        """How a figure spreads; None without samples."""
-        return Spread.of([of(sample) for sample in self.samples]) if self.samples else None
+    def spreads(self) -> dict[str, Spread]:
+        """How each figure spreads; none without samples."""
+        rounds = [sample.figures for sample in self.samples]
+        return {name: Spread.of([figures[name] for figures in rounds]) for name in (rounds or [{}])[0]}
 
     def ratio(self, other: Series) -> Spread | None:
         """How many times as fast as ``other`` it was, in the same rounds."""
@@ -141,11 +158,8 @@ def _once(series: Series, run: Callable[[], Sample], where: str, tries: int) -> 
             series.failed = str(error)
         return
     series.samples.append(sample)
-    peak = f", peak {sample.peak / 1e6:.0f} MB" if sample.peak else ""
-    tell(
-        f"{where}: {series.name}: {sample.mails} mails in {sample.seconds:.2f} s, {sample.rate:.0f}/s,"
-        f" {sample.cpu_ms:.2f} CPU ms a mail{peak}"
-    )
+    told = ", ".join(f"{name} {rounded(figure)}" for name, figure in sample.figures.items())
+    tell(f"{where}: {series.name}: {sample.mails} mails in {sample.seconds:.2f} s, {told}")
 
 
 def tell(text: str) -> None:

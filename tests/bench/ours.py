@@ -1,20 +1,19 @@
-"""The daemon, as its users run it: with a mailbox in its configuration, and a database that was migrated."""
+"""The daemon, as its users run it: with a rule who may send, and a database that was migrated."""
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from daemon.settings import Settings
 from db.migrate import create_login, migrate
-from tests.bench import processes
-from tests.bench.corpus import AUTHSERV_ID, SENDER, SPEC_NAME, US, specification
-from tests.bench.job import expect, expect_all
-from tests.bench.missing import Missing
+from tests.bench.case import OURS
+from tests.bench.corpus import AUTHSERV_ID, SENDER, SPEC_NAME, US
+from tests.bench.found import NUMBER, expect_files, expect_rows
 from tests.bench.processes import DrainError
+from tests.bench.serving import Service, at_once
 from tests.fix_daemon import new_daemon
 from tests.fix_database import LOGIN, new_database
 
@@ -22,130 +21,103 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.bench.dovecot import Account
-    from tests.bench.job import Job
+    from db.embedded import Server
+    from tests.bench.serving import Stage, Workload
     from tests.fix_daemon import Daemon
     from tests.fix_database import Database
 
-NAME = "specpost"
-#: Seconds between two looks whether all is done; when it was, the folders tell.
-LOOK_EVERY = 0.02
-#: Every so many mails, the stored bytes are compared with those that were sent.
-COMPARE_EVERY = 20
+NAME = OURS
+#: The system gives a port.
+ANYWHERE = "127.0.0.1:0"
 
-#: Each mail's signature was found good by the server before us, which is how a mailbox's mail is proven.
-CONFIG = f"""\
-[smtp]
-recipients = ["{US}"]
-
-[imap.specs]
-host = "{{account.host}}"
-port = {{account.port}}
-tls = "none"
-user = "{{account.user}}"
-password = "{{account.password}}"
-folder = "INBOX"
-existing = "take"
-authserv_id = "{AUTHSERV_ID}"
-
+#: Each mail's signature was found good by the server before us, which is how a mail of the bench is proven.
+RULE = f"""
 [senders.bench]
 from = ["{SENDER}"]
 repos = ["example/*"]
 proof = ["authentication-results"]
 """
+SMTP = f"""
+[smtp]
+recipients = ["{US}"]
+relays = ["127.0.0.1"]
+authserv_id = "{AUTHSERV_ID}"
+"""
 
 
 def version() -> str:
-    """Which code it is; raises Missing while the daemon knows no mailboxes."""
-    if "imap" not in Settings.model_fields:
-        raise Missing("the IMAP source, daemon/sources/imap: this checkout has none")
+    """Which code it is."""
     return "this checkout"
 
 
 @contextmanager
-def draining(account: Account, database: Database, folder: Path) -> Iterator[Daemon]:
-    """The daemon, which empties ``account`` from its start on; its state and its log are in ``folder``.
+def migrated(server: Server) -> Iterator[Database]:
+    """A new database with our tables, and with the daemon's login."""
+    with new_database(server) as database:
+        with psycopg.connect(database.owner_url) as conn:
+            migrate(conn)
+            create_login(conn, LOGIN, None)
+        yield database
 
-    This is the one place that knows how it is configured and started.
+
+@contextmanager
+def running(
+    folder: Path, config: str, database: Database, *, listen: str = ANYWHERE, **variables: str
+) -> Iterator[Daemon]:
+    """The daemon with ``config``; its state and its log are in ``folder``, which is made.
+
+    ``variables`` are more of its configuration, as SPECPOST_TABLE__KEY. This
+    is the one place that knows how it is started.
     """
     folder.mkdir()
-    config = folder / "specpost.toml"
-    config.write_text(CONFIG.format(account=account))
+    file = folder / "specpost.toml"
+    file.write_text(config)
+    own = {"SPECPOST_CONFIG": str(file), "SPECPOST_DATABASE__URL": database.url} | variables
     with ExitStack() as stack:
-        running = new_daemon(folder, SPECPOST_CONFIG=str(config), SPECPOST_DATABASE__URL=database.url)
         try:
-            daemon = stack.enter_context(running)
+            daemon = stack.enter_context(new_daemon(folder, listen=listen, **own))
         except AssertionError as error:
             raise DrainError(f"the daemon does not start: {error}") from None
         yield daemon
 
 
-def drain(job: Job) -> None:
-    """Take in every mail: committed rows, stored bytes, moved mails."""
-    _take(job, look_at_memory=False)
+@contextmanager
+def serving(stage: Stage, config: str = "", *, listen: str = ANYWHERE, **variables: str) -> Iterator[Service]:
+    """The daemon on a database of its own; its 250 means that all is done."""
+    with (
+        migrated(stage.postgres) as database,
+        running(
+            stage.folder / "daemon", SMTP + RULE + config, database, listen=listen, **variables
+        ) as daemon,
+    ):
+        yield service(daemon, database, stage.workload)
 
 
-def drain_watched(job: Job) -> None:
-    """The same with a look at its memory: the service and its readers, without PostgreSQL."""
-    _take(job, look_at_memory=True)
+def service(daemon: Daemon, database: Database, workload: Workload) -> Service:
+    """A daemon that runs, as the bench takes it."""
+    storage = daemon.state_dir / "storage"
+    return Service(
+        daemon.smtp,
+        daemon.process.pid,
+        settle=at_once,
+        check=partial(check, database, storage, workload),
+    )
 
 
-def _take(job: Job, *, look_at_memory: bool) -> None:
-    with new_database(job.postgres) as database:
-        with psycopg.connect(database.owner_url) as conn:
-            migrate(conn)
-            create_login(conn, LOGIN, None)
-        with draining(job.account, database, job.folder / "daemon") as daemon:
-            if look_at_memory:
-                with processes.peak(daemon.process.pid) as most:
-                    _await_done(job, daemon)
-                job.peak = most[0]
-            else:
-                _await_done(job, daemon)
-            job.watch.stop(at=job.account.changed("Processed"))
-        _check(job, database, daemon.state_dir / "storage")
+def check(database: Database, storage: Path, workload: Workload, mails: int) -> None:
+    """See that nothing is missing: rows, and every stored byte."""
+    expect_rows(database, workload, mails, ["SPEC_RECEIVED", "PLANNING"])
+    expect_files(workload, mails, *stored(database, storage))
 
 
-def _await_done(job: Job, daemon: Daemon) -> None:
-    """Return when INBOX is empty and all its mails are in Processed.
-
-    The folders say so themselves: to ask the daemon, its database or its
-    mail server would cost them time that no rival is asked for.
-    """
-    deadline = time.monotonic() + job.timeout
-    while job.account.count("Processed") < job.mails or job.account.count():
-        if time.monotonic() > deadline or daemon.process.poll() is not None:
-            raise DrainError(
-                f"{job.account.count('Processed')} of {job.mails} mails are moved:"
-                f" {daemon.log_file.read_text()[-1000:]}"
-            )
-        time.sleep(LOOK_EVERY)
-
-
-def _check(job: Job, database: Database, storage: Path) -> None:
-    """See that nothing is missing: rows, bytes, and the place of each mail."""
+def stored(database: Database, storage: Path) -> tuple[dict[int, Path], dict[int, Path]]:
+    """The files of the messages, and of their specifications, by the numbers of the mails."""
     with database.connect("owner") as conn:
-        expect("verdicts", conn.execute(_VERDICTS).fetchall(), [("accepted", job.mails)])
-        expect("specs", conn.execute("select count(distinct repo) from specs").fetchall(), [(job.mails,)])
-        raw = dict(conn.execute(_RAW).fetchall())
-        specs = dict(conn.execute(_SPECS).fetchall())
-    expect("mails left in INBOX", job.account.count(), 0)
-    expect("mails in Processed", job.account.count("Processed"), job.mails)
-    sample = range(0, job.mails, COMPARE_EVERY)
-    expect_all(
-        "stored messages differ", ((storage / raw[f"{n}"]).read_bytes() == job.mail(n) for n in sample)
-    )
-    expect_all(
-        "stored specifications differ",
-        ((storage / specs[f"{n}"]).read_bytes() == specification(n) for n in sample),
-    )
+        raw, specs = (
+            {n: storage / key for n, key in conn.execute(f"{_KEYS} where {which}")}
+            for which in ("parts.place = 'raw'", f"parts.name = '{SPEC_NAME}'")
+        )
+    return raw, specs
 
 
-_VERDICTS = "select verdict, count(*) from intake.mails group by verdict order by verdict"
-#: Keys in storage by the number of the mail, which its Message-ID begins with.
-_KEYS = """
-select substring(mails.message_id from '^<?([0-9]+)[.]'), parts.key
-from intake.mails join intake.parts on parts.mail_id = mails.id
-"""
-_RAW = f"{_KEYS} where parts.key like '%/raw.eml'"
-_SPECS = f"{_KEYS} where parts.name = '{SPEC_NAME}'"
+_KEYS = f"select {NUMBER}, parts.key from intake.mails join intake.parts on parts.mail_id = mails.id"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _TICK = os.sysconf("SC_CLK_TCK")
-#: Seconds between two looks at how much memory is in use.
+#: Seconds between two looks at how much memory is in use, or who is still there.
 LOOK_EVERY = 0.05
 
 
@@ -67,10 +68,31 @@ def _descendants(table: dict[int, _Process], root: int) -> set[int]:
     return found
 
 
+def tree(root: int) -> set[int]:
+    """``root`` and all that it started, and they."""
+    return {root} | _descendants(_table(), root)
+
+
+def await_end(pids: set[int], timeout: float) -> None:
+    """Return when none of them runs any more; raises DrainError after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while left := sorted(filter(_runs, pids)):
+        if time.monotonic() > deadline:
+            raise DrainError(f"processes {left} do not end")
+        time.sleep(LOOK_EVERY)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"  # ended, but nobody has asked how
+
+
 def memory(*, of: int) -> int:
     """Bytes of memory that ``of`` and what it started hold: what they share is counted once (PSS)."""
-    pids = {of} | _descendants(_table(), of)
-    return sum(map(_pss, pids))
+    return sum(map(_pss, tree(of)))
 
 
 def _pss(pid: int) -> int:

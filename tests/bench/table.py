@@ -5,45 +5,44 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from tests.bench import ours
-from tests.bench.imap import PEAK_MAX
+from tests.bench.case import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from tests.bench.imap import Case
+    from tests.bench.case import Case
     from tests.bench.machine import Machine
     from tests.bench.measure import Series
 
-_HEAD = ("program", "mails", "rounds", "mails/s", "CPU ms a mail", "of it the client's", "peak MB")
-_GOALS = ("specpost is", "times as fast as", "goal", "")
+_HEAD = ("program", "mails", "rounds")
+_GOALS = (f"{OURS} is", "", "goal", "")
 
 
 def render(machine: Machine, versions: Mapping[str, str], cases: Sequence[Case]) -> str:
     """All that was measured."""
     lines = [f"{machine}", "", *(f"- {name}: {version}" for name, version in versions.items()), ""]
     for case in cases:
-        lines += [f"## {case.title}", "", *_rows(_HEAD, [_row(series) for series in case.series.values()])]
+        lines += [f"## {case.title}", "", *_figures(case)]
         lines += [f"\nleft out: {name}: {why}" for name, why in case.absent.items()]
-        goals = [*_ratios(case), *_memory(case)]
-        lines += ["", *_rows(_GOALS, goals)] if goals else []
-        lines += [""]
+        lines += ["", *_goals(case), ""]
     return "\n".join(lines)
 
 
-def _row(series: Series) -> tuple[str, ...]:
-    if not series.samples:
-        return (series.name, "", "", f"failed: {shorten(series.failed, 150)}", "", "", "")
-    peak = max(sample.peak for sample in series.samples)
-    return (
-        series.name,
-        str(series.samples[0].mails),
-        str(len(series.samples)) + _trouble(series),
-        str(series.spread(lambda sample: sample.rate)),
-        str(series.spread(lambda sample: sample.cpu_ms)),
-        str(series.spread(lambda sample: sample.client_cpu_ms)),
-        f"{peak / 1e6:.0f}" if peak else "",
-    )
+def _figures(case: Case) -> list[str]:
+    names = list(dict.fromkeys(name for series in case.series.values() for name in series.spreads()))
+    failed = [
+        f"\n{series.name} failed: {shorten(series.failed, 150)}"
+        for series in case.series.values()
+        if series.failed
+    ]
+    return _rows([*_HEAD, *names], [_row(series, names) for series in case.series.values()]) + failed
+
+
+def _row(series: Series, names: Sequence[str]) -> list[str]:
+    spreads = series.spreads()
+    mails = str(series.samples[0].mails) if series.samples else ""
+    told = [str(spreads[name]) if name in spreads else "" for name in names]
+    return [series.name, mails, str(len(series.samples)) + _trouble(series), *told]
 
 
 def _trouble(series: Series) -> str:
@@ -51,22 +50,10 @@ def _trouble(series: Series) -> str:
     return retried + (" (then failed)" if series.failed else "")
 
 
-def _ratios(case: Case) -> Iterator[tuple[str, ...]]:
-    us = case.series.get(ours.NAME)
-    for goal in case.goals if us else ():
-        rival = case.series.get(goal.rival)
-        ratio = us.ratio(rival) if us and rival else None
-        if ratio:
-            met = "met" if ratio.median >= goal.least else "MISSED"
-            yield str(ratio), goal.rival, f"{goal.least:g}", met
-
-
-def _memory(case: Case) -> Iterator[tuple[str, ...]]:
-    us = case.series.get(ours.NAME)
-    peak = max((sample.peak for sample in us.samples), default=0) if us else 0
-    if peak:
-        met = "met" if peak < PEAK_MAX else "MISSED"
-        yield f"{peak / 1e6:.0f} MB", "(peak memory)", f"under {PEAK_MAX / 1e6:.0f} MB", met
+def _goals(case: Case) -> list[str]:
+    verdicts = [verdict for goal in case.goals if (verdict := goal.verdict(case.series))]
+    rows = [[each.figure, each.what, each.goal, "met" if each.met else "MISSED"] for each in verdicts]
+    return _rows(_GOALS, rows) if rows else []
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
