@@ -54,6 +54,9 @@ class Pipe:
 
     def _exactly(self, size: int) -> bytes:
         received = self._end.recv(size, socket.MSG_WAITALL) if size else b""
-        if len(received) < size:
-            raise EOFError
+        while len(received) < size:  # the end, or a signal came in between (recv(2))
+            more = self._end.recv(size - len(received), socket.MSG_WAITALL)
+            if not more:
+                raise EOFError
+            received += more
         return received

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 
 from daemon.child import ASIDE
 from daemon.mail import Envelope, Part
-from daemon.pipe import Pipe
+from daemon.pipe import _HEAD, Pipe
 from tests.fix_house import an_envelope
 
 if TYPE_CHECKING:
@@ -74,6 +75,22 @@ def test_several_messages_stay_apart(ends: tuple[Pipe, Pipe]) -> None:
 
     assert [other.receive() for _ in range(3)] == [0, 1, 2]
     assert not other.poll(0)
+
+
+def test_a_signal_in_the_middle_of_a_message_breaks_nothing() -> None:
+    """The kernel then hands over what it has, which is not all of it."""
+    ours, theirs = socket.socketpair()
+    sender, pickled = Pipe(theirs), pickle.dumps("x" * 10_000, pickle.HIGHEST_PROTOCOL)
+    head = _HEAD.pack(len(pickled), 0)
+    before = signal.signal(signal.SIGALRM, lambda *_: theirs.sendall(pickled[5000:]))
+    try:
+        theirs.sendall(head + pickled[:5000])
+        signal.setitimer(signal.ITIMER_REAL, 0.05)  # by when the other end waits for the rest
+        assert Pipe(ours).receive() == "x" * 10_000
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        ours.close()
+        sender.close()
 
 
 def test_the_end_is_told(ends: tuple[Pipe, Pipe]) -> None:
