@@ -61,3 +61,15 @@ def last(conn: Connection, count: int, spec_id: UUID | None = None) -> list[Even
     with conn.cursor(row_factory=class_row(Event)) as cursor:
         found = cursor.execute(query, {"spec": spec_id and str(spec_id), "count": count}).fetchall()
     return found[::-1]
+
+
+def of_mail(conn: Connection, mail_id: UUID) -> list[Event]:
+    """The events that name a mail, or a specification that came in it, oldest first."""
+    query = f"""
+        select {COLUMNS} from public.status_events
+        where metadata ->> 'mail_id' = %(mail)s::text
+          or metadata ->> 'spec_id' in (select spec_id::text from intake.parts where mail_id = %(mail)s::uuid)
+        order by id
+    """  # noqa: S608 - only our own column list is put in
+    with conn.cursor(row_factory=class_row(Event)) as cursor:
+        return cursor.execute(query, {"mail": str(mail_id)}).fetchall()

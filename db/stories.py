@@ -1,0 +1,147 @@
+"""What became of mails, read out of all of ``intake`` for an operator who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A mail as ``intake.mails`` has it; ``came`` is how often it was brought."""
+
+    id: UUID
+    raw_id: UUID
+    content_id: UUID | None
+    source: str
+    sender: str | None
+    message_id: str | None
+    references: Sequence[str]
+    subject: str | None
+    sent_at: datetime | None
+    size: int
+    verdict: str
+    reason: str | None
+    problems: list[dict[str, Any]]
+    evidence: dict[str, Any]
+    rule: str | None
+    reply_allowed: bool
+    supersedes: UUID | None
+    received_at: datetime
+    decided_at: datetime
+    came: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One time that a mail was brought, and what that delivery was told."""
+
+    received_at: datetime
+    source: str
+    peer: str | None
+    mail_from: str | None
+    rcpt_to: Sequence[str]
+    verdict: str
+    account: str | None
+    folder: str | None
+    uidvalidity: int | None
+    uid: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What of a mail lies in storage; ``spec_id`` says of which specification it is."""
+
+    place: str
+    name: str | None
+    media_type: str
+    size: int
+    sha256: str
+    key: str
+    spec_id: UUID | None
+
+
+_MAILS = """
+select m.id, m.raw_id, m.content_id, m.source, m.sender, m.message_id, m."references", m.subject, m.sent_at,
+  m.size, m.verdict, m.reason, m.problems, m.evidence, m.rule, m.reply_allowed, m.supersedes, m.received_at,
+  m.decided_at, (select count(*) from intake.arrivals a where a.mail_id = m.id) as came
+from intake.mails m
+"""
+
+NEWEST = f"""{_MAILS}
+where (%(verdict)s::text is null or m.verdict = %(verdict)s)
+  and (%(since)s::timestamptz is null or m.received_at >= %(since)s)
+order by m.received_at desc, m.id limit %(count)s
+"""
+
+BY_ID = f"""{_MAILS}
+where m.id = %(id)s or m.raw_id = %(id)s or m.content_id = %(id)s
+  or m.id in (select p.mail_id from intake.parts p where p.spec_id = %(id)s)
+order by m.received_at desc, m.id
+"""  # noqa: S608 - only our own text is put in
+
+BY_MESSAGE_ID = f"{_MAILS} where m.message_id = any(%(ids)s) order by m.received_at desc, m.id"
+
+BY_SENDER = f"""{_MAILS}
+where lower(m.sender) = lower(%(address)s)
+  or m.id in (select a.mail_id from intake.arrivals a where lower(a.mail_from) = lower(%(address)s))
+order by m.received_at desc, m.id limit %(count)s
+"""  # noqa: S608 - as above
+
+ARRIVALS = """
+select received_at, source, peer, mail_from, rcpt_to, verdict, account, folder, uidvalidity, uid
+from intake.arrivals where mail_id = %s order by received_at, id
+"""
+
+PARTS = """
+select place, name, media_type, size, sha256, key, spec_id
+from intake.parts where mail_id = %s order by place <> 'raw', place like 'plan-%%', length(place), place
+"""
+
+
+def newest(
+    conn: Connection, count: int, verdict: str | None = None, since: datetime | None = None
+) -> list[Mail]:
+    """The ``count`` mails that came last, newest first; of one verdict, or since then, if given."""
+    return _mails(conn, NEWEST, {"count": count, "verdict": verdict, "since": since})
+
+
+def of(conn: Connection, what: str, count: int) -> list[Mail]:
+    """The mails that ``what`` names, newest first.
+
+    An id is the mail's, that of its bytes or content, or a specification's.
+    All else is a Message-ID, with its angle brackets or without, or, if none
+    has it, the address of a sender, of whom the ``count`` last are given.
+    """
+    try:
+        return _mails(conn, BY_ID, {"id": UUID(what)})
+    except ValueError:
+        bare = what.strip().removeprefix("<").removesuffix(">")
+        found = _mails(conn, BY_MESSAGE_ID, {"ids": [what, bare, f"<{bare}>"]})
+        return found or _mails(conn, BY_SENDER, {"address": bare, "count": count})
+
+
+def arrivals(conn: Connection, mail_id: UUID) -> list[Arrival]:
+    """How a mail came, first to last."""
+    with conn.cursor(row_factory=class_row(Arrival)) as cursor:
+        return cursor.execute(ARRIVALS, [mail_id]).fetchall()
+
+
+def parts(conn: Connection, mail_id: UUID) -> list[Part]:
+    """What of a mail lies in storage: itself, its parts, its plans."""
+    with conn.cursor(row_factory=class_row(Part)) as cursor:
+        return cursor.execute(PARTS, [mail_id]).fetchall()
+
+
+def _mails(conn: Connection, query: str, given: dict[str, Any]) -> list[Mail]:
+    with conn.cursor(row_factory=class_row(Mail)) as cursor:
+        return cursor.execute(query.encode(), given).fetchall()
