@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-from daemon import cli
+from daemon.cli import access
 from daemon.logins import Logins
 from tests.fix_daemon import PATIENCE, REPO, environment, specpost
 from tests.parts import need
@@ -272,7 +272,7 @@ def _talk(terminal: int, answers: list[str]) -> str:
 
 def test_the_help_teaches_how_to_begin() -> None:
     """Where the file is, who has to read it, and where the password comes from."""
-    text = cli.login_add.get_help(click.Context(cli.login_add, info_name="specpost login add"))
+    text = access.login_add.get_help(click.Context(access.login_add, info_name="specpost login add"))
 
     assert "specpost login add ana --from ana@example.com --file /etc/specpost/logins" in text
     assert "| specpost login add ci" in text

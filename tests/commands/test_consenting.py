@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from daemon import cli
+from daemon.cli import access, edge, main
 from daemon.commands import consenting
 from daemon.settings.oauth import OAuth
 from daemon.vault import KEY, Vault
@@ -52,8 +52,8 @@ class Operator:
 
     def types(self, *args: str, **more: Any) -> Result:
         """``specpost oauth login …``, and what came of it."""
-        self.monkeypatch.setattr(cli, "_settings", lambda _: self.settings)
-        return CliRunner().invoke(cli.main, ["oauth", "login", *args], **more)
+        self.monkeypatch.setattr(edge, "settings", lambda _: self.settings)
+        return CliRunner().invoke(main, ["oauth", "login", *args], **more)
 
     def sees(self, act: Callable[[str], None]) -> None:
         """Let a person ``act`` when they are shown a line."""
@@ -396,7 +396,7 @@ def test_the_row_is_the_daemon_s_to_read(
 
 def test_the_help_teaches_how_to_begin() -> None:
     """What is typed where, and that once is enough."""
-    text = cli.oauth_login.get_help(click.Context(cli.oauth_login, info_name="specpost oauth login"))
+    text = access.oauth_login.get_help(click.Context(access.oauth_login, info_name="specpost oauth login"))
 
     assert "specpost oauth login specs --config specpost.toml --browser" in text
     assert all(word in text for word in ("[imap.NAME]", "[oauth] key", "no restart"))

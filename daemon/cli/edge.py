@@ -1,0 +1,108 @@
+"""What all commands share: their options, and how they end when something is wrong."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+
+    from daemon.settings import Settings
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+COUNT = click.IntRange(0, 1_000_000)
+OUT = click.Path(dir_okay=False, path_type=Path)
+
+config = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The configuration; default: $SPECPOST_CONFIG, else /etc/specpost/specpost.toml if it is there.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+
+
+def spec_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> UUID | None:
+    """The id of a specification, as an option or argument has it."""
+    try:
+        return UUID(value) if value else None
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no id; specpost specs lists them") from None
+
+
+class Fatal(click.ClickException):
+    """Ends the command with one message on standard error, and status 1."""
+
+    def show(self, file: Any = None) -> None:  # noqa: ANN401, ARG002 - click's signature
+        """Print the message as the command's own."""
+        click.echo(f"specpost: {self.message}", err=True)
+
+
+class FatalConfig(Fatal):
+    """As Fatal, with the status after which systemd does not try again (EX_CONFIG of sysexits.h)."""
+
+    exit_code = 78
+
+
+def settings(config: Path | None) -> Settings:
+    """The settings; the log of a command is quiet."""
+    from daemon import log, settings
+
+    try:
+        loaded = settings.load(config)
+    except settings.SettingsError as error:
+        raise FatalConfig(str(error)) from None
+    log.configure("console", "warning")
+    return loaded
+
+
+@contextmanager
+def connection(config: Path | None) -> Iterator[Connection[Any]]:
+    """A connection to the control plane as the daemon's role."""
+    import psycopg
+
+    from daemon import database
+
+    with (
+        explained(),
+        database.url(settings(config)) as url,
+        psycopg.connect(url, prepare_threshold=None) as conn,
+    ):
+        yield conn
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What can go wrong at this edge, as one message and an exit status."""
+    import psycopg
+
+    from daemon import child, database, service
+    from daemon.commands import checking, posting, trial
+    from db import embedded, migrate, pool
+
+    try:
+        yield
+    except (service.StartError, database.UnfitError, pool.UrlError) as error:
+        raise FatalConfig(str(error)) from error
+    except BrokenPipeError:  # nobody reads any more, as behind head: click ends in silence
+        raise
+    except (
+        service.ListenError,
+        child.NotStarted,
+        checking.CheckError,
+        embedded.EmbeddedError,
+        migrate.MigrationError,
+        migrate.LoginError,
+        OSError,
+        posting.PostingError,
+        trial.TrialError,
+    ) as error:
+        raise Fatal(str(error)) from error
+    except psycopg.Error as error:
+        raise Fatal(f"the database says: {str(error).strip()}") from error

@@ -1,0 +1,88 @@
+"""What is in the control plane."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from daemon.cli import edge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from uuid import UUID
+
+
+@click.command()
+@click.option("-n", "count", type=edge.COUNT, default=50, show_default=True, help="How many, newest first.")
+@edge.as_json
+@edge.config
+def specs(count: int, *, as_json: bool, config: Path | None) -> None:
+    """List the specifications.
+
+    \b
+    Example:
+      specpost specs --json | jq -r .repo
+    """
+    from daemon.commands import display
+    from db import specs as table
+
+    with edge.connection(config) as conn:
+        display.specs(table.newest(conn, count), as_json=as_json)
+
+
+@click.command()
+@click.argument("spec_id", callback=edge.spec_id)
+@edge.as_json
+@edge.config
+def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
+    """Show one specification.
+
+    Its sprints, their Definition of Done, and its events.
+
+    \b
+    Example:
+      specpost show 7d0c1f3e-… --json | jq '.sprints[].dod_json'
+    """
+    from daemon.commands import display
+    from db import events, sprints
+    from db import specs as table
+
+    with edge.connection(config) as conn:
+        spec = table.get(conn, spec_id)
+        if spec is None:
+            raise edge.Fatal(f"there is no specification {spec_id}; specpost specs lists those there are")
+        display.spec(spec, sprints.of_spec(conn, spec_id), events.last(conn, 1000, spec_id), as_json=as_json)
+
+
+@click.command()
+@click.option(
+    "-n", "count", type=edge.COUNT, default=10, show_default=True, help="Events shown before following."
+)
+@click.option("-f", "follow", is_flag=True, help="Go on, until Ctrl-C; no event is skipped.")
+@click.option(
+    "--spec", "spec_id", callback=edge.spec_id, metavar="ID", help="Only this specification's events."
+)
+@edge.as_json
+@edge.config
+def tail(count: int, spec_id: UUID | None, *, follow: bool, as_json: bool, config: Path | None) -> None:
+    """Show status events, or follow them.
+
+    \b
+    Examples:
+      specpost tail -f
+      specpost tail -n 100 --json | jq 'select(.phase == "FAILED")'
+    """
+    from daemon.commands import tailing
+
+    settings = edge.settings(config)
+    with (
+        suppress(KeyboardInterrupt),
+        edge.explained(),
+        tailing.stream(settings, count, spec_id, follow=follow) as events,
+    ):
+        tailing.show(events, as_json=as_json)
+
+
+COMMANDS = (specs, show, tail)
