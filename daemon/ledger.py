@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.errors import UniqueViolation
 
+from daemon.jobs import FORGET
 from daemon.outcome import Outcome, Verdict
 from daemon.records import Judged, arrival_row, events_of, mail_row, spec_rows
-from db import arrivals, events, mailboxes, mails, parts, specs, sprints
+from db import arrivals, events, jobs, mailboxes, mails, parts, specs, sprints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -187,6 +188,8 @@ def record(
     specs.insert(conn, [row for judged in new for row in spec_rows(judged)])
     sprints.insert(conn, (spec.sprints for judged in new for spec in judged.specs))
     events.insert(conn, [row for judged in told for row in events_of(judged)])
+    if replaced := [ident for ident in inserted.values() if ident]:
+        jobs.enqueue(conn, FORGET, replaced)  # the same bytes lie in storage once more
     return outcomes, stored
 
 

@@ -223,6 +223,7 @@ def arrival_row(judged: Judged, outcome: Outcome) -> ArrivalRow:
         folder=slot.folder if slot else None,
         uidvalidity=slot.uidvalidity if slot else None,
         uid=slot.uid if slot else None,
+        login=envelope.login.name if envelope.login else None,
     )
 
 

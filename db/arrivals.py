@@ -35,6 +35,7 @@ class ArrivalRow:
     uidvalidity: int | None = None
     uid: int | None = None
     reason: str | None = None
+    login: str | None = None
 
 
 # A slot holds one mail for ever, so what was found in it first stays.

@@ -60,7 +60,15 @@ class Held:
     of_peer: int
 
 
-INSERT = insert_into("intake.mails", MailRow, "on conflict (id) do nothing returning id")
+# What was held or rejected before, and is accepted now, is replaced by it: its id was that of the same bytes.
+INSERT = insert_into(
+    "intake.mails",
+    MailRow,
+    "on conflict (id) do nothing returning id, supersedes",
+    supersedes="""
+    (select m.id from intake.mails m where m.id = r.raw_id and m.verdict in ('held', 'rejected'))
+    """,
+)
 
 # What a sender was told of their mail stays, whoever brings a copy of it that gets nowhere.
 UPSERT = insert_into(
@@ -71,9 +79,10 @@ UPSERT = insert_into(
       verdict = excluded.verdict, reason = excluded.reason, problems = excluded.problems,
       evidence = excluded.evidence, letter = excluded.letter, rule = excluded.rule,
       reply_allowed = excluded.reply_allowed, sender = excluded.sender, content_id = excluded.content_id,
-      decided_at = excluded.decided_at
-    where (mails.verdict, mails.problems, mails.reason)
+      decided_at = excluded.decided_at, dropped_at = null, dropped_why = null
+    where ( (mails.verdict, mails.problems, mails.reason)
       is distinct from (excluded.verdict, excluded.problems, excluded.reason)
+        or mails.dropped_at is not null)
       and not (mails.verdict in ('held', 'rejected') and excluded.verdict in ('refused', 'ignored'))
     returning id
     """,
@@ -95,7 +104,8 @@ select count(*) as mails, coalesce(sum(m.size), 0)::bigint as size,
     where a.mail_id = m.id and a.peer = %s and a.received_at > now() - interval '1 day'
   )) as of_peer
 from intake.mails m
-where m.verdict = 'held'
+where m.verdict = 'held' and m.dropped_at is null
+  and not exists (select from intake.mails n where n.supersedes = m.id)
 """
 
 
@@ -107,7 +117,21 @@ def accepted(conn: Connection, ids: Collection[UUID], letters: Collection[str]) 
         return cursor.execute(ACCEPTED, [list(ids), list(letters)]).fetchall()
 
 
-REJECTED = "select letter from intake.mails where verdict = 'rejected' and letter = any(%s)"
+REJECTED = """
+select letter from intake.mails where verdict = 'rejected' and letter = any(%s) and dropped_at is null
+"""
+
+DROP = """
+update intake.mails set dropped_at = now(), dropped_why = %(why)s
+where id = %(id)s and verdict in ('held', 'rejected') and dropped_at is null
+"""
+
+# The lock is what whoever records the same mail again waits for.
+FORGOTTEN = """
+select m.dropped_at is not null or exists (select from intake.mails n where n.supersedes = m.id)
+from intake.mails m where m.id = %s
+for update of m
+"""
 
 
 def rejected(conn: Connection, letters: Collection[str]) -> set[str]:
@@ -121,19 +145,30 @@ def held(conn: Connection, peer: str) -> Held:
         return cursor.execute(HELD, [peer]).fetchall()[0]
 
 
-def insert(conn: Connection, rows: Sequence[MailRow]) -> set[UUID]:
-    """Record mails for good; the ids of those that were not there yet."""
-    return _ids(conn, INSERT, rows)
+def insert(conn: Connection, rows: Sequence[MailRow]) -> dict[UUID, UUID | None]:
+    """Record mails for good; those that were not there yet, each with the id of the mail it replaces."""
+    return dict(_written(conn, INSERT, rows))
 
 
 def upsert(conn: Connection, rows: Sequence[MailRow]) -> set[UUID]:
     """Record mails whose verdict may change; the ids of those that are new or were judged otherwise."""
-    return _ids(conn, UPSERT, rows)
+    return {ident for (ident,) in _written(conn, UPSERT, rows)}
 
 
-def _ids(conn: Connection, statement: Any, rows: Sequence[MailRow]) -> set[UUID]:  # noqa: ANN401 - sql.Composed
+def drop(conn: Connection, mail_id: UUID, why: str) -> bool:
+    """Note that nobody wants a mail that is held or rejected; False when it is neither, or was dropped."""
+    return conn.execute(DROP, {"id": mail_id, "why": why}).rowcount == 1
+
+
+def is_forgotten(conn: Connection, mail_id: UUID) -> bool:
+    """Whether a mail was dropped or replaced; until the transaction ends it stays as it is."""
+    row = conn.execute(FORGOTTEN, [mail_id]).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _written(conn: Connection, statement: bytes, rows: Sequence[MailRow]) -> list[Any]:
     """Sorted by id: two writers with the same mails then wait for each other, and never both."""
     if not rows:
-        return set()
+        return []
     ordered = sorted(rows, key=lambda row: row.id)
-    return {row[0] for row in conn.execute(statement, [payload(ordered)])}
+    return conn.execute(statement, [payload(ordered)]).fetchall()

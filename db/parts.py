@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from psycopg.rows import class_row
+
 from db.rows import insert_into, payload
 
 if TYPE_CHECKING:
@@ -29,9 +31,20 @@ class PartRow:
     spec_id: UUID | None
 
 
+OF_MAIL = """
+select mail_id, place, name, media_type, size, sha256, key, spec_id from intake.parts where mail_id = %s
+order by place <> 'raw', place like 'plan-%%', length(place), place
+"""
+
 INSERT = insert_into("intake.parts", PartRow, "on conflict (mail_id, place) do nothing")
 
 
 def insert(conn: Connection, rows: Sequence[PartRow]) -> None:
     """Index stored objects; those that are there already stay as they are."""
     conn.execute(INSERT, [payload(sorted(rows, key=attrgetter("mail_id", "place")))])
+
+
+def of_mail(conn: Connection, mail_id: UUID) -> list[PartRow]:
+    """What of a mail lies in storage: itself, its parts, its plans."""
+    with conn.cursor(row_factory=class_row(PartRow)) as cursor:
+        return cursor.execute(OF_MAIL, [mail_id]).fetchall()

@@ -13,19 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def insert_into(table: str, row: type, tail: LiteralString = "") -> bytes:
+def insert_into(table: str, row: type, tail: LiteralString = "", **computed: LiteralString) -> bytes:
     """The statement that inserts any number of ``row`` dataclasses, in their order.
 
     ``table`` is ``schema.name``; each field of ``row`` is a column; ``tail``
     follows, such as ``on conflict …``. Its one parameter is ``payload(rows)``.
+    ``computed`` are further columns, each an expression over a row ``r``.
     """
     name = sql.Identifier(*table.split("."))
-    columns = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(row))
+    columns = [sql.Identifier(field.name) for field in fields(row)]
     statement = sql.SQL(
         "insert into {name} ({columns})"
-        " select {columns} from json_populate_recordset(null::{name}, %s) {tail}"
+        " select {values} from json_populate_recordset(null::{name}, %s) r {tail}"
     )
-    return statement.format(name=name, columns=columns, tail=sql.SQL(tail)).as_bytes(None)
+    return statement.format(
+        name=name,
+        columns=sql.SQL(", ").join([*columns, *map(sql.Identifier, computed)]),
+        values=sql.SQL(", ").join([*columns, *map(sql.SQL, computed.values())]),
+        tail=sql.SQL(tail),
+    ).as_bytes(None)
 
 
 def payload(rows: Sequence[object]) -> str:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """A mail as ``intake.mails`` has it; ``came`` is how often it was brought."""
+    """A mail as ``intake.mails`` has it; ``came`` is how often it was brought.
+
+    ``superseded_by`` is the mail as which it was accepted later on.
+    """
 
     id: UUID
     raw_id: UUID
@@ -38,12 +41,15 @@ class Mail:
     supersedes: UUID | None
     received_at: datetime
     decided_at: datetime
+    dropped_at: datetime | None
+    dropped_why: str | None
+    superseded_by: UUID | None
     came: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """One time that a mail was brought, and what that delivery was told."""
+    """One time that a mail was brought, and what that delivery was told; ``login`` is who had logged in."""
 
     received_at: datetime
     source: str
@@ -55,25 +61,15 @@ class Arrival:
     folder: str | None
     uidvalidity: int | None
     uid: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What of a mail lies in storage; ``spec_id`` says of which specification it is."""
-
-    place: str
-    name: str | None
-    media_type: str
-    size: int
-    sha256: str
-    key: str
-    spec_id: UUID | None
+    login: str | None
 
 
 _MAILS = """
 select m.id, m.raw_id, m.content_id, m.source, m.sender, m.message_id, m."references", m.subject, m.sent_at,
   m.size, m.verdict, m.reason, m.problems, m.evidence, m.rule, m.reply_allowed, m.supersedes, m.received_at,
-  m.decided_at, (select count(*) from intake.arrivals a where a.mail_id = m.id) as came
+  m.decided_at, m.dropped_at, m.dropped_why,
+  (select n.id from intake.mails n where n.supersedes = m.id limit 1) as superseded_by,
+  (select count(*) from intake.arrivals a where a.mail_id = m.id) as came
 from intake.mails m
 """
 
@@ -98,13 +94,8 @@ order by m.received_at desc, m.id limit %(count)s
 """  # noqa: S608 - as above
 
 ARRIVALS = """
-select received_at, source, peer, mail_from, rcpt_to, verdict, account, folder, uidvalidity, uid
+select received_at, source, peer, mail_from, rcpt_to, verdict, account, folder, uidvalidity, uid, login
 from intake.arrivals where mail_id = %s order by received_at, id
-"""
-
-PARTS = """
-select place, name, media_type, size, sha256, key, spec_id
-from intake.parts where mail_id = %s order by place <> 'raw', place like 'plan-%%', length(place), place
 """
 
 
@@ -123,23 +114,19 @@ def of(conn: Connection, what: str, count: int) -> list[Mail]:
     has it, the address of a sender, of whom the ``count`` last are given.
     """
     try:
-        return _mails(conn, BY_ID, {"id": UUID(what)})
+        ident = UUID(what)
     except ValueError:
         bare = what.strip().removeprefix("<").removesuffix(">")
         found = _mails(conn, BY_MESSAGE_ID, {"ids": [what, bare, f"<{bare}>"]})
         return found or _mails(conn, BY_SENDER, {"address": bare, "count": count})
+    found = _mails(conn, BY_ID, {"id": ident})
+    return [mail for mail in found if mail.id == ident] or found
 
 
 def arrivals(conn: Connection, mail_id: UUID) -> list[Arrival]:
     """How a mail came, first to last."""
     with conn.cursor(row_factory=class_row(Arrival)) as cursor:
         return cursor.execute(ARRIVALS, [mail_id]).fetchall()
-
-
-def parts(conn: Connection, mail_id: UUID) -> list[Part]:
-    """What of a mail lies in storage: itself, its parts, its plans."""
-    with conn.cursor(row_factory=class_row(Part)) as cursor:
-        return cursor.execute(PARTS, [mail_id]).fetchall()
 
 
 def _mails(conn: Connection, query: str, given: dict[str, Any]) -> list[Mail]:

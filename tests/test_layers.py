@@ -22,9 +22,11 @@ ROWS = """
     commands
     service
     wiring
-    sources worker database whereabouts
+    sources database whereabouts
     intake
     batches ledger proving mailboxes
+    jobs
+    worker
     readers records
     child
     reading storage notify resolver logins tokens

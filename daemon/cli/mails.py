@@ -88,14 +88,14 @@ def export(what: str, config: Path | None) -> None:
 
     from daemon.commands import stories as display
     from daemon.storage import FileStorage
-    from db import stories
+    from db import parts, stories
 
     settings = edge.settings(config)
     with edge.connection(config) as conn:
         found = stories.of(conn, what, display.OF_A_SENDER)
         if len(found) != 1:
             raise edge.Fatal(f"{what!r} names {len(found)} mails; specpost mails lists those there are")
-        key = display.raw_key(stories.parts(conn, found[0].id))
+        key = display.raw_key(parts.of_mail(conn, found[0].id))
     if key is None:
         raise edge.Fatal(f"only that it came was kept of mail {found[0].id}: specpost why tells its life")
     with closing(FileStorage(settings.storage.path)) as storage, edge.explained():

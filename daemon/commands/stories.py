@@ -11,7 +11,7 @@ import click
 from daemon.commands import display
 from daemon.outcome import Problem
 from daemon.text import json_line, printable
-from db import events, mailboxes, specs, stories
+from db import events, jobs, mailboxes, parts, specs, stories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from db.events import Event
+    from db.jobs import Job
     from db.mailboxes import Watched
+    from db.parts import PartRow
     from db.specs import Spec
-    from db.stories import Arrival, Mail, Part
+    from db.stories import Arrival, Mail
 
 #: Mails of one sender that are listed when they are asked for by their address.
 OF_A_SENDER = 20
@@ -35,22 +37,24 @@ class Story:
 
     mail: Mail
     arrivals: list[Arrival]
-    parts: list[Part]
+    parts: list[PartRow]
     specs: list[Spec]
     events: list[Event]
+    jobs: list[Job]
 
     @classmethod
     def of(cls, conn: Connection[Any], mail: Mail) -> Story:
         """Read it."""
-        parts = stories.parts(conn, mail.id)
-        made = dict.fromkeys(part.spec_id for part in parts if part.spec_id)
+        stored = parts.of_mail(conn, mail.id)
+        made = dict.fromkeys(part.spec_id for part in stored if part.spec_id)
         found = (specs.get(conn, ident) for ident in made)
         return cls(
             mail,
             stories.arrivals(conn, mail.id),
-            parts,
+            stored,
             [spec for spec in found if spec],
             events.of_mail(conn, mail.id),
+            jobs.of_mail(conn, mail.id),
         )
 
 
@@ -78,7 +82,7 @@ def listed(found: Sequence[Mail], *, as_json: bool) -> None:
         (
             display.when(mail.received_at),
             str(mail.id),
-            mail.verdict + (f" x{mail.came}" if mail.came > 1 else ""),
+            _became(mail),
             mail.sender,
             printable(mail.subject or "", 40),
             _why(mail),
@@ -93,7 +97,7 @@ def told(story: Story, *, as_json: bool) -> None:
     if as_json:
         click.echo(json_line(_plain(story)))
         return
-    for line in (*_about(story.mail), "", *_came(story.arrivals)):
+    for line in (*_about(story.mail), "", *_came(story.arrivals), *_follows(story.jobs)):
         click.echo(line)
     if story.parts:
         click.echo()
@@ -120,7 +124,14 @@ def unseen(conn: Connection[Any], what: str, accounts: Sequence[str]) -> str:
     return "\n".join([said, *(_fares(each) for each in watched if each)])
 
 
+def _became(mail: Mail) -> str:
+    settled = ", dropped" if mail.dropped_at else ", replaced" if mail.superseded_by else ""
+    return f"{mail.verdict}{settled}" + (f" x{mail.came}" if mail.came > 1 else "")
+
+
 def _why(mail: Mail) -> str | None:
+    if mail.dropped_why:
+        return printable(mail.dropped_why, 80)
     if mail.problems:
         more = len(mail.problems) - 1
         return printable(str(Problem(**mail.problems[0])), 80) + (f" (+{more} more)" if more else "")
@@ -142,15 +153,36 @@ def _about(mail: Mail) -> Iterator[str]:
     yield f"sent      {display.when(mail.sent_at) if mail.sent_at else '-'}"
     yield f"received  {display.when(mail.received_at)} by {mail.source}, {mail.size:,} bytes"
     yield f"decided   {display.when(mail.decided_at)}"
+    if mail.dropped_at:
+        yield f"dropped   {display.when(mail.dropped_at)}: {printable(mail.dropped_why or '-', 1000)}"
     if mail.supersedes:
-        yield f"replaces  {mail.supersedes}"
+        yield f"replaces  {mail.supersedes}, the same bytes, which were held or rejected before"
+    if mail.superseded_by:
+        yield f"replaced  by {mail.superseded_by}, as which it was accepted later on"
 
 
 def _came(arrivals: Sequence[Arrival]) -> Iterator[str]:
     for each in arrivals:
         slot = f"{each.account}/{each.folder} {each.uidvalidity}:{each.uid}" if each.account else None
         way = slot or f"{each.peer or '-'} <{each.mail_from or ''}> to {', '.join(each.rcpt_to) or '-'}"
-        yield f"came      {display.when(each.received_at)} by {each.source} {printable(way)}: {each.verdict}"
+        how = f"{each.source} {printable(way)}" + (f", logged in as {each.login}" if each.login else "")
+        yield f"came      {display.when(each.received_at)} by {how}: {each.verdict}"
+
+
+def _follows(found: Sequence[Job]) -> Iterator[str]:
+    for job in found:
+        tries = f"{job.attempts} attempt{'s' * (job.attempts != 1)}"
+        yield f"job       {display.when(job.ended_at or job.created_at)} {job.kind}: {state(job)}, {tries}"
+
+
+def state(job: Job) -> str:
+    """How far a job is."""
+    trouble = f": {printable(job.trouble)}" if job.trouble else ""
+    if job.state != "waiting":
+        return job.state + trouble
+    if job.owner:
+        return f"being done by {printable(job.owner)}{trouble}"
+    return f"due {display.when(job.due_at)}{trouble}"
 
 
 def _fares(watched: Watched) -> str:
@@ -163,10 +195,10 @@ def _fares(watched: Watched) -> str:
 
 
 def _plain(story: Story) -> dict[str, Any]:
-    lists = ("arrivals", "parts", "specs", "events")
+    lists = ("arrivals", "parts", "specs", "events", "jobs")
     return asdict(story.mail) | {name: [asdict(each) for each in getattr(story, name)] for name in lists}
 
 
-def raw_key(parts: Sequence[Part]) -> str | None:
+def raw_key(parts: Sequence[PartRow]) -> str | None:
     """Under which key a mail lies as it came; None when it wasn't kept."""
     return next((part.key for part in parts if part.place == "raw"), None)

@@ -90,6 +90,7 @@ arrivals.rcpt_to text[] not null default '{}'::text[]
 arrivals.verdict text not null
 arrivals.received_at timestamp with time zone not null
 arrivals.reason text
+arrivals.login text
 folders.account text not null
 folders.folder text not null
 folders.uidvalidity bigint not null
@@ -99,6 +100,17 @@ folders.since timestamp with time zone
 folders.unfinished bigint[] not null default '{}'::bigint[]
 folders.alone_uid bigint
 folders.alone_times integer not null default 0
+jobs.id uuid not null
+jobs.kind text not null
+jobs.mail_id uuid not null
+jobs.state text not null default 'waiting'::text
+jobs.attempts integer not null default 0
+jobs.due_at timestamp with time zone not null default now()
+jobs.epoch bigint not null default 0
+jobs.owner text
+jobs.trouble text
+jobs.created_at timestamp with time zone not null default now()
+jobs.ended_at timestamp with time zone
 mailboxes.account text not null
 mailboxes.owner text not null
 mailboxes.epoch bigint not null default 1
@@ -125,6 +137,8 @@ mails.supersedes uuid
 mails.received_at timestamp with time zone not null
 mails.decided_at timestamp with time zone not null default now()
 mails.letter text
+mails.dropped_at timestamp with time zone
+mails.dropped_why text
 parts.mail_id uuid not null
 parts.place text not null
 parts.name text
@@ -144,6 +158,8 @@ arrivals FOREIGN KEY (mail_id) REFERENCES intake.mails(id) ON DELETE CASCADE
 arrivals PRIMARY KEY (id)
 arrivals UNIQUE (account, folder, uidvalidity, uid)
 folders PRIMARY KEY (account, folder, uidvalidity)
+jobs FOREIGN KEY (mail_id) REFERENCES intake.mails(id) ON DELETE CASCADE
+jobs PRIMARY KEY (id)
 mailboxes PRIMARY KEY (account)
 mails FOREIGN KEY (supersedes) REFERENCES intake.mails(id) ON DELETE SET NULL
 mails PRIMARY KEY (id)
@@ -157,6 +173,8 @@ CREATE UNIQUE INDEX arrivals_pkey ON intake.arrivals USING btree (id)
 CREATE UNIQUE INDEX arrivals_slot_key ON intake.arrivals USING btree (account, folder, uidvalidity, uid)
 CREATE UNIQUE INDEX folders_pkey ON intake.folders USING btree (account, folder, uidvalidity)
 CREATE INDEX idx_arrivals_mail_id ON intake.arrivals USING btree (mail_id)
+CREATE INDEX idx_jobs_due_at ON intake.jobs USING btree (due_at) WHERE (state = 'waiting'::text)
+CREATE INDEX idx_jobs_mail_id ON intake.jobs USING btree (mail_id)
 CREATE INDEX idx_mails_content_id ON intake.mails USING btree (content_id)
 CREATE INDEX idx_mails_message_id ON intake.mails USING btree (message_id)
 CREATE INDEX idx_mails_raw_id ON intake.mails USING btree (raw_id)
@@ -164,6 +182,7 @@ CREATE INDEX idx_mails_rejected_letter ON intake.mails USING btree (letter) WHER
 CREATE INDEX idx_mails_supersedes ON intake.mails USING btree (supersedes)
 CREATE INDEX idx_mails_verdict_received_at ON intake.mails USING btree (verdict, received_at)
 CREATE INDEX idx_parts_spec_id ON intake.parts USING btree (spec_id) WHERE (spec_id IS NOT NULL)
+CREATE UNIQUE INDEX jobs_pkey ON intake.jobs USING btree (id)
 CREATE UNIQUE INDEX mailboxes_pkey ON intake.mailboxes USING btree (account)
 CREATE UNIQUE INDEX mails_letter_key ON intake.mails USING btree (letter) WHERE (verdict = 'accepted'::text)
 CREATE UNIQUE INDEX mails_pkey ON intake.mails USING btree (id)
@@ -345,7 +364,7 @@ def test_intakes_policies_are_the_daemons_alone(any_database: Database) -> None:
     with any_database.connect() as conn:
         found = {(table, cmd, roles) for _, table, cmd, roles, *_ in conn.execute(POLICIES, ("intake",))}
 
-    tables = ("mails", "arrivals", "parts", "mailboxes", "folders", "tokens")
+    tables = ("mails", "arrivals", "parts", "mailboxes", "folders", "tokens", "jobs")
     commands = ("SELECT", "INSERT", "UPDATE")
     assert found == {(table, cmd, "specpost_daemon") for table in tables for cmd in commands}
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 FIVE = {"public.artifacts", "public.runs", "public.specs", "public.sprints", "public.status_events"}
 
-BOOKS = {f"intake.{table}" for table in ("arrivals", "folders", "mailboxes", "mails", "parts", "tokens")}
+BOOKS = {
+    f"intake.{table}" for table in ("arrivals", "folders", "jobs", "mailboxes", "mails", "parts", "tokens")
+}
 
 #: Every privilege on every table that anybody but the owner has.
 MATRIX = (
@@ -239,6 +241,9 @@ def test_the_daemon_keeps_its_books(any_database: Database) -> None:
         conn.execute("insert into intake.mailboxes (account, owner, leased_until) values ('x', 'x', now())")
         conn.execute(
             "insert into intake.folders (account, folder, uidvalidity, first_uid) values ('x', 'x', 1, 1)"
+        )
+        conn.execute(
+            "insert into intake.jobs (id, kind, mail_id) select gen_random_uuid(), 'x', id from intake.mails"
         )
         conn.execute("insert into intake.tokens (account, sealed) values ('x', '')")
         for table in sorted(BOOKS):
