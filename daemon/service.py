@@ -32,7 +32,6 @@ from daemon.sources.imap.mailbox import Hands
 from daemon.sources.imap.watch import Watch
 from daemon.sources.listener import Listener
 from daemon.sources.smtp import SmtpServer
-from daemon.storage import FileStorage
 from db.pool import open_pool
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def assembled(settings: Settings, stop: Stop) -> Iterator[House]:
         url = parts.enter_context(database.url(settings))
         database.wait_until_fit(url, stop)
         with _usable(f"[storage] url {settings.storage.path}"):
-            storage = parts.enter_context(closing(FileStorage(settings.storage.path)))
+            storage = parts.enter_context(closing(wiring.storage(settings)))
         pool = parts.enter_context(open_pool(url))
         defaults, resolver = wiring.defaults(settings), wiring.resolver(settings)
         readers = Readers(defaults, wiring.reader_limits(settings))

@@ -17,6 +17,7 @@ from daemon.sources.imap.account import Account
 from daemon.sources.limits import Limits as SmtpLimits
 from daemon.sources.listener import Listener
 from daemon.spec.target import Hint
+from daemon.storage.files import FileStorage
 from daemon.tokens import Tokens
 from daemon.trust.rules import Policy, Proof, Rule
 from daemon.vault import Vault
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from daemon.settings import Imap, Listen, Settings, Smtp
     from daemon.settings.senders import Sender
     from daemon.sources.listener import Protocol
+    from daemon.storage import Storage
 
 #: The settings under [smtp] that are no limits.
 _NO_LIMITS = {
@@ -82,6 +84,11 @@ def policy(settings: Settings) -> Policy:
 def relays(smtp: Smtp) -> tuple[IPv4Network | IPv6Network, ...]:
     """The networks of other mail servers of ours."""
     return tuple(ip_network(relay) for relay in smtp.relays if relay != _UNIX)
+
+
+def storage(settings: Settings) -> Storage:
+    """Where bytes lie; OSError when it can't be worked with."""
+    return FileStorage(settings.storage.path)
 
 
 def resolver(settings: Settings) -> Resolver:

@@ -26,7 +26,7 @@ from daemon.reading import Defaults
 from daemon.resolver import Resolver
 from daemon.settings import DefaultDod
 from daemon.spec.target import Hint
-from daemon.storage import FileStorage
+from daemon.storage.files import FileStorage
 from db.pool import open_pool
 
 if TYPE_CHECKING:

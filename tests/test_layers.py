@@ -177,7 +177,7 @@ def test_every_room_has_its_line() -> None:
         ("daemon/mail/header.py", "    import daemon.spec.text"),
         ("daemon/spec/text.py", "from mailparser import MailParser"),
         ("daemon/service.py", "import aiosmtpd.smtp"),
-        ("daemon/trust.py", "from daemon.storage import FileStorage"),
+        ("daemon/trust.py", "from daemon.storage.files import FileStorage"),
     ],
 )
 def test_a_wrong_import_is_seen(tmp_path: Path, module: str, line: str) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
 
-from daemon.storage import FileStorage, StoredObject, part_key, plan_key, raw_key
+from daemon.storage import StoredObject, part_key, plan_key, raw_key
+from daemon.storage.files import FileStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MAIL = UUID("abcdef00-0000-5000-8000-000000000000")
 
@@ -42,14 +43,6 @@ def synced(storage: FileStorage, monkeypatch: pytest.MonkeyPatch) -> list[set[st
     return seen
 
 
-def test_bytes_come_back_as_they_were_put(storage: FileStorage) -> None:
-    """Any bytes, and none."""
-    objects = [StoredObject(raw_key(MAIL), bytes(range(256))), StoredObject(plan_key(MAIL, 1), b"")]
-    storage.put(objects)
-
-    assert [storage.get(each.key) for each in objects] == [bytes(range(256)), b""]
-
-
 def test_keys_are_of_one_owner_and_hold_nothing_a_sender_wrote() -> None:
     """Everything of a mail is in one folder, so it can be cleaned without counting references."""
     keys = [raw_key(MAIL), part_key(MAIL, "2.1", "ab" * 32), plan_key(MAIL, 2)]
@@ -61,13 +54,64 @@ def test_keys_are_of_one_owner_and_hold_nothing_a_sender_wrote() -> None:
     ]
 
 
-def test_putting_again_changes_nothing_but_the_bytes(storage: FileStorage) -> None:
-    """A batch that is repeated after a failure finds its own objects, and leaves no others."""
+def test_putting_again_leaves_nothing_beside(storage: FileStorage) -> None:
+    """No folder aside stays when files are moved one by one."""
     for content in (b"one", b"two"):
         storage.put([StoredObject("a/b", content)])
 
-    assert storage.get("a/b") == b"two"
-    assert [path.name for path in storage.path("a").iterdir()] == ["b"]
+    assert [path.relative_to(storage.root) for path in storage.root.rglob("*")] == [Path("a"), Path("a/b")]
+
+
+def test_a_mail_s_folder_goes_with_its_last_object(storage: FileStorage) -> None:
+    """And no folder that others share; nor the root, which would be missed."""
+    storage.put([StoredObject(f"mails/ab/x/{name}", b"x") for name in "ab"])
+    storage.put([StoredObject("lone", b"x")])
+
+    storage.delete(["mails/ab/x/a"])
+    assert storage.path("mails/ab/x").is_dir()
+
+    storage.delete(["mails/ab/x/b", "lone"])
+    assert sorted(map(str, storage.root.rglob("*"))) == [
+        str(storage.path(name)) for name in ("mails", "mails/ab")
+    ]
+
+
+def test_what_a_kill_left_aside_is_listed_and_can_be_deleted(storage: FileStorage) -> None:
+    """Else nobody would ever find it: whether or not a file was written by then."""
+    storage.put([StoredObject("mails/ab/x/raw.eml", b"x")])
+    for leftover in (".y.0123/raw.eml", ".z.4567"):
+        storage.path(f"mails/ab/{leftover}").parent.mkdir(exist_ok=True)
+    storage.path("mails/ab/.y.0123/raw.eml").write_bytes(b"half of i")
+    storage.path("mails/ab/.z.4567").mkdir()
+
+    listed = {each.key: each for each in storage.list("mails/")}
+
+    left = {key for key in listed if "/." in key}
+    assert left == {"mails/ab/.y.0123/raw.eml", "mails/ab/.z.4567/"}
+    assert all(each.modified.tzinfo for each in listed.values())
+    storage.delete(left)
+    assert [path.name for path in storage.path("mails/ab").iterdir()] == ["x"]
+
+
+def test_a_folder_that_filled_in_the_meantime_is_not_deleted(storage: FileStorage) -> None:
+    """A put may be under way in what was listed as empty."""
+    storage.path("mails/.z.4567").mkdir(parents=True)
+    (listed,) = storage.list()
+    storage.path("mails/.z.4567/raw.eml").write_bytes(b"x")
+
+    storage.delete([listed.key])
+
+    assert storage.get("mails/.z.4567/raw.eml") == b"x"
+
+
+def test_a_folder_in_an_object_s_place_is_no_object(storage: FileStorage) -> None:
+    """Nothing is deleted that wasn't put."""
+    storage.put([StoredObject("a/b/c", b"x")])
+
+    with pytest.raises(OSError, match="directory"):
+        storage.delete(["a/b"])
+
+    assert storage.get("a/b/c") == b"x"
 
 
 def test_only_the_owner_can_read(storage: FileStorage) -> None:
@@ -102,13 +146,6 @@ def test_what_is_replaced_is_whole_at_any_time(storage: FileStorage, synced: lis
     _, contents, names = synced
     assert {"mails/ab/x/raw.eml"} == names == {name for name in contents if "/." not in name}
     assert len(contents) == 2
-
-
-def test_of_two_with_one_key_the_last_stays(storage: FileStorage) -> None:
-    """Two copies of a mail in one batch, which differ in their trace headers, are one object."""
-    storage.put([StoredObject("a/b", b"the first, longer"), StoredObject("a/b", b"second")])
-
-    assert storage.get("a/b") == b"second"
 
 
 def test_what_the_file_system_reports_is_an_error(

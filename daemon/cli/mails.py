@@ -86,8 +86,8 @@ def export(what: str, config: Path | None) -> None:
     """
     from contextlib import closing
 
+    from daemon import wiring
     from daemon.commands import stories as display
-    from daemon.storage import FileStorage
     from db import parts, stories
 
     settings = edge.settings(config)
@@ -98,7 +98,7 @@ def export(what: str, config: Path | None) -> None:
         key = display.raw_key(parts.of_mail(conn, found[0].id))
     if key is None:
         raise edge.Fatal(f"only that it came was kept of mail {found[0].id}: specpost why tells its life")
-    with closing(FileStorage(settings.storage.path)) as storage, edge.explained():
+    with edge.explained(), closing(wiring.storage(settings)) as storage:
         sys.stdout.buffer.write(storage.get(key))
 
 

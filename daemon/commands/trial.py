@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +18,8 @@ from uuid import UUID
 import click
 import psycopg
 
-from daemon import database, whereabouts
+from daemon import database, whereabouts, wiring
 from daemon.commands import display, posting
-from daemon.storage import FileStorage
 from db import events, specs, sprints
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 EXAMPLE = "example.yaml"
 #: Seconds for the daemon to come up; the first start makes a database.
 START_TIMEOUT = 120.0
+#: Seconds for which the URL of what was stored can be opened.
+LOOK = 3600
 
 
 class TrialError(Exception):
@@ -82,7 +83,8 @@ def _show_the_rows(settings: Settings, spec_id: UUID) -> None:
         _title("The rows it wrote: specs, sprints, status_events")
         display.spec(spec, sprints.of_spec(conn, spec.id), events.last(conn, 10, spec.id), as_json=False)
     _title("Where the attachment lies, byte for byte")
-    click.echo(FileStorage(settings.storage.path).path(spec.storage_path))
+    with closing(wiring.storage(settings)) as storage:
+        click.echo(storage.sign(spec.storage_path, LOOK))
 
 
 @contextmanager

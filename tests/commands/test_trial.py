@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_try_once_shows_the_walk_and_cleans_up(tmp_path: Path) -> None:
     assert "S: 250 2.0.0 spec=" in done.stdout
     assert "example/tide-table@main" in done.stdout
     assert all(word in done.stderr for word in ("SPEC_RECEIVED", "PLANNING", "ready", "stopped"))
-    kept = Path(done.stdout.splitlines()[-1])
+    kept = Path(urlsplit(done.stdout.splitlines()[-1]).path)
     assert kept.read_bytes() == (REPO / "daemon" / "example.yaml").read_bytes()
     assert not list(tmp_path.rglob("postmaster.pid"))
 

@@ -1,8 +1,4 @@
-"""Where bytes lie. The only room that knows.
-
-Keys are ASCII and made of ids and hashes only: names from senders stay in the
-database. ``put`` returns when the bytes are durable, and may be repeated.
-"""
+"""Objects as files on this machine."""
 
 from __future__ import annotations
 
@@ -11,44 +7,20 @@ import errno
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-    from uuid import UUID
+from daemon.storage import Listed
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from daemon.storage import StoredObject
 
 #: Bytes that are written at once: ten megabytes in one go took ext4 20 ms, and in pieces 2.
 _PIECE = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """Bytes and the key under which they lie."""
-
-    key: str
-    content: bytes
-
-
-def raw_key(mail_id: UUID) -> str:
-    """Where the message lies as it came."""
-    return f"{_folder(mail_id)}/raw.eml"
-
-
-def part_key(mail_id: UUID, place: str, sha256: str) -> str:
-    """Where a part of the message lies, its transfer encoding undone."""
-    return f"{_folder(mail_id)}/{place}-{sha256}"
-
-
-def plan_key(mail_id: UUID, number: int) -> str:
-    """Where the plan of the mail's ``number``-th specification lies, counted from 1."""
-    return f"{_folder(mail_id)}/plan-{number}.json"
-
-
-def _folder(mail_id: UUID) -> str:
-    return f"mails/{str(mail_id)[:2]}/{mail_id}"
 
 
 class FileStorage:
@@ -99,6 +71,33 @@ class FileStorage:
     def get(self, key: str) -> bytes:
         """The bytes under ``key``; FileNotFoundError when there are none."""
         return self.path(key).read_bytes()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove the objects under ``keys``, and each folder that is empty then.
+
+        What isn't there is no error. Nothing is synced: after a power cut
+        some of them may be there again, and harm nobody.
+        """
+        for key in keys:
+            folder = f"{self.root}/{key}".rpartition("/")[0]
+            with suppress(FileNotFoundError, NotADirectoryError):
+                if not key.endswith("/"):
+                    os.unlink(f"{self.root}/{key}")
+                if folder != str(self.root):
+                    _remove_empty(folder)
+
+    def list(self, prefix: str = "") -> Iterator[Listed]:
+        """What lies under keys that begin with ``prefix``, in no order.
+
+        What a kill left of a put that never ended is listed too: there a
+        folder in the key begins with a dot. One without files is listed as
+        its name and a slash, and can be deleted by that.
+        """
+        return _listed(str(self.root), prefix.rpartition("/")[0], prefix)
+
+    def sign(self, key: str, seconds: int) -> str:  # noqa: ARG002 - files have no time
+        """The object's ``file://`` URL; who may read the file decides."""
+        return self.path(key).absolute().as_uri()
 
     def path(self, key: str) -> Path:
         """The file in which the object ``key`` lies."""
@@ -155,3 +154,34 @@ def _move(aside: str, folder: str) -> None:
     for name in os.listdir(aside):
         os.replace(f"{aside}/{name}", f"{folder}/{name}")
     os.rmdir(aside)
+
+
+def _remove_empty(folder: str) -> None:
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+
+
+def _listed(root: str, folder: str, prefix: str) -> Iterator[Listed]:
+    """The files in and under ``folder``, a path from ``root``, whose keys begin with ``prefix``.
+
+    A folder is read while it is walked through, so it may change, or go.
+    """
+    empty = True
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(f"{root}/{folder}") as entries:
+        for entry in entries:
+            empty = False
+            key = f"{folder}/{entry.name}".removeprefix("/")
+            if not key.startswith(prefix):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _listed(root, key, prefix)
+                continue
+            with suppress(FileNotFoundError):
+                about = entry.stat(follow_symlinks=False)
+                yield Listed(key, about.st_size, datetime.fromtimestamp(about.st_mtime, UTC))
+        if empty and folder.rpartition("/")[2].startswith("."):
+            about = os.stat(f"{root}/{folder}")
+            yield Listed(f"{folder}/", 0, datetime.fromtimestamp(about.st_mtime, UTC))
