@@ -9,13 +9,13 @@ import signal
 import socket
 import ssl
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from daemon import database, memory, notify, whereabouts, wiring
+from daemon import database, jobs, memory, notify, whereabouts, wiring
 from daemon import settings as configuration
 from daemon.intake import Intake
 from daemon.ledger import Ledger
@@ -32,6 +32,7 @@ from daemon.sources.imap.mailbox import Hands
 from daemon.sources.imap.watch import Watch
 from daemon.sources.listener import Listener
 from daemon.sources.smtp import SmtpServer
+from daemon.worker import Worker
 from db.pool import open_pool
 
 if TYPE_CHECKING:
@@ -86,16 +87,18 @@ def run(settings: Settings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Every part that runs, but for the doors: the intake, and the watches over mailboxes."""
+    """Every part that runs, but for the doors: the intake, who does jobs, and the watches over mailboxes."""
 
     intake: Intake
+    worker: Worker
     watches: Sequence[Watch] = ()
     leases: Leases | None = None
 
     def alive(self) -> bool:
         """Whether every part turns, or waits for something that may come back."""
         leased = self.leases is None or self.leases.alive()
-        return self.intake.alive() and leased and all(watch.alive() for watch in self.watches)
+        turning = self.intake.alive() and self.worker.alive()
+        return turning and leased and all(watch.alive() for watch in self.watches)
 
     def status(self, addresses: Sequence[str]) -> str:
         """One line for ``systemctl status``."""
@@ -165,18 +168,22 @@ def assembled(settings: Settings, stop: Stop) -> Iterator[House]:
         resolver.start()
         parts.enter_context(closing(resolver))
         parts.enter_context(closing(readers))  # left first: what has been judged is still committed
+        owner = parts.enter_context(closing(Owner(settings.state_dir / "owners")))
+        worker = parts.enter_context(closing(Worker(pool, jobs.kinds(storage.delete), owner.name)))
         stop()
         readers.start()
-        yield parts.enter_context(_watching(settings, pool, intake))
+        worker.start()
+        yield parts.enter_context(_watching(settings, pool, owner, House(intake, worker)))
 
 
 @contextmanager
-def _watching(settings: Settings, pool: ConnectionPool[Any], intake: Intake) -> Iterator[House]:
+def _watching(settings: Settings, pool: ConnectionPool[Any], owner: Owner, house: House) -> Iterator[House]:
     """The house with the watches over its mailboxes; they end first, with what they are taking in."""
     if not settings.imap:
-        yield House(intake)
+        yield house
         return
-    with closing(Owner(settings.state_dir / "owners")) as owner, ExitStack() as watching:
+    intake = house.intake
+    with ExitStack() as watching:
         watches: dict[str, Watch] = {}
         leases = Leases(pool, owner, settings.imap, lambda account: watches[account].wake())
         watching.enter_context(closing(leases))  # given back last
@@ -187,7 +194,7 @@ def _watching(settings: Settings, pool: ConnectionPool[Any], intake: Intake) -> 
         leases.start()
         for watch in watches.values():
             watch.start()
-        yield House(intake, tuple(watches.values()), leases)
+        yield replace(house, watches=tuple(watches.values()), leases=leases)
 
 
 async def _serve(settings: Settings, house: House, doorway: Doorway, asked: Stop) -> None:
