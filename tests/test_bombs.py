@@ -104,6 +104,17 @@ MARKDOWN: dict[str, Bomb] = {
     "front matter without end": (lambda: attached("---\n" + "--\n" * 80 * KIB, "spec.md"), ACCEPTED),
     "fences of all lengths": (lambda: mail(crlf(bombs.backticks()), TEXT), REJECTED),
     "fences without end": (lambda: mail("```yaml\r\nmeta:\r\n" * 16_000, TEXT), REJECTED),
+    "a sprint's title of spaces": (lambda: attached(f"# Sprint 1 a{' ' * 250 * KIB}b", "spec.md"), REJECTED),
+    "a sprint's number before spaces": (lambda: attached(f"# S1{' ' * 250 * KIB}x", "spec.md"), ACCEPTED),
+    "a check of underscores": (
+        lambda: attached(f"# S1\n- [ ] x\n## Done when\n- a{'_' * 250 * KIB}", "spec.md"),
+        REJECTED,
+    ),
+    "tasks below a heading of marks": (
+        lambda: attached("# " + "!" * 120 * KIB + "\n" + "- [ ] x\n" * 15 * KIB, "spec.md"),
+        REJECTED,
+    ),
+    "a header of addresses": (lambda: mail(f"To: {'@' * 60_000}\r\nx\r\n", TEXT), REJECTED),
     "a signature of dashes": (lambda: mail(f"--original{'-' * 60_000}x\r\n", TEXT), REJECTED),
 }
 

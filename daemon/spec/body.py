@@ -31,7 +31,7 @@ _END = re.compile(
 #: with an address, and a second word with a time or an address on the line that follows. The keys of a
 #: specification begin with a small letter.
 _HEADERS = re.compile(
-    r"[*]?[^\W\d_a-z][^\W\d_]{0,11}\s?:[*]?\s[^\r\n]*@[^\r\n]*(?:\r\n?|\n)"
+    r"[*]?[^\W\d_a-z][^\W\d_]{0,11}\s?:[*]?\s[^\r\n@]*+@[^\r\n]*+(?:\r\n?|\n)"
     r"[*]?[^\W\d_a-z][^\W\d_]{0,11}\s?:[*]?\s"
 )
 _OPENING = re.compile(

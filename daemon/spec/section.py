@@ -16,26 +16,28 @@ if TYPE_CHECKING:
 
 #: Dashes between a sprint's number and its title; people write all three.
 _DASHES = "\u2013\u2014-"
+#: What a sprint's heading and those below look like, in patterns that never try a run of characters twice:
+#: lines are as long as their document, and lists of items too.
 _SPRINT = re.compile(
     r"\W*(?:sprint[\s:_-]*(?:(?:\#|n[o°]\.?|number)\s*)?s?(?P<number>\d{1,4}(?:\.\d{1,4})*)"
-    rf"|s(?P<short>\d{{1,4}})(?=\s*(?:[:.){_DASHES}]|\W*$)))"
-    rf"(?!\w)[\s:.)*_{_DASHES}]*(?P<title>.*?)[\s*_]*",
+    rf"|s(?P<short>\d{{1,4}})(?=\s*+(?:[:.){_DASHES}]|\W*+$)))"
+    rf"(?!\w)[\s:.)*_{_DASHES}]*+(?P<title>(?:[^\s*_]++|[\s*_]++(?!\Z))*+)[\s*_]*+",
     re.IGNORECASE,
 )
 #: Headings whose items say when work is done, in English and French.
 _CRITERIA = re.compile(
-    r"\W*(?:acceptance|definition of done|dod\b|done when|success criteria"
+    r"\W{0,40}(?:acceptance|definition of done|dod\b|done when|success criteria"
     r"|crit[eè]res? d.acceptation|d[eé]finition d)",
     re.IGNORECASE,
 )
 #: Headings whose plain items are no work.
 _ASIDE = re.compile(
-    r"\W*(?:notes?|risks?|out of scope|non.goals|dependenc|references?|links?)\b", re.IGNORECASE
+    r"\W{0,40}(?:notes?|risks?|out of scope|non.goals|dependenc|references?|links?)\b", re.IGNORECASE
 )
 #: ``coverage_min: 0.9``: a criterion that a program may decide. The key is not compared here,
 #: so that a slip in it is reported like one in YAML.
 _CHECK = re.compile(
-    r"[`*_]*(?P<key>[a-z][a-z0-9_]*)[`*_]*\s*[:=]\s*`?(?P<value>true|false|yes|no|\d[\d.,]*\s?%?)`?\.?"
+    r"[`*_]*(?P<key>[a-z][a-z0-9_]*+)[`*_]*+\s*+[:=]\s*`?(?P<value>true|false|yes|no|\d[\d.,]*\s?%?)`?\.?"
 )
 
 
