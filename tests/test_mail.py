@@ -330,11 +330,11 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "mails"
 @pytest.mark.long
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the folder shared/mails beside the checkout")
 def test_collected_mails_break_nothing_of_ours() -> None:
-    """Real mail of twenty projects is read; what fails on it is the libraries, and on few of them."""
+    """Real mail of twenty projects is read, and so is what was found to break the libraries."""
     paths = [path for path in SHARED.rglob("*") if path.is_file() and path.suffix != ".md"]
-    broken = {path.parent.name: blamed for path in paths if (blamed := breaks(path.read_bytes()))}
+    broken = {path.name: blamed for path in paths if (blamed := breaks(path.read_bytes()))}
 
-    assert broken == {"crashers": "libraries"}
+    assert broken == {}
 
 
 #: Pieces that structure is made of, and that look like it.

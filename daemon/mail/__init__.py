@@ -205,13 +205,20 @@ def _cut(raw: bytes) -> tuple[UUID, Skeleton]:
 
 
 class _Node(Message):
-    """A part that looks for its type once: the parser alone asks for it five times."""
+    """A part as the standard library has it, but for what its parser is slow at or stumbles over."""
 
     _content_type = cached_property(Message.get_content_type)
 
     def get_content_type(self) -> str:
-        """As the standard library has it."""
+        """Looked for once: the parser alone asks for it five times."""
         return self._content_type
+
+    def get_boundary(self, failobj: Any = None) -> Any:  # noqa: ANN401 - as the library has it
+        """None where its pieces don't make one (RFC 2231), or it is in what is no charset."""
+        try:
+            return super().get_boundary(failobj)
+        except (TypeError, ValueError):
+            return failobj
 
 
 def _message(frame: bytes) -> Message:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.errors import MessageError
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 #: What mail-parser may find a defect in: octets beyond ASCII, encoded words (RFC 2047), and parameters in
 #: pieces or with a charset (RFC 2231).
 _ODD = re.compile(r"[^\x00-\x7f]|=\?|\*")
+#: What it raises, the standard library below it included, on what no mailer writes.
+_STUMBLES = (AttributeError, LookupError, MessageError, TypeError, ValueError)
 #: From headers whose reading is remembered: most mails are from somebody who has sent some before.
 _REMEMBERED = 1024
 
@@ -45,12 +48,20 @@ def parsed(message: Message) -> Parsed:
     and attachments, which were taken out before, and puts everything into
     two dictionaries, which nobody reads. That took longer than parsing. So
     a message without anything odd about it is asked about header by header.
+
+    Where it stumbles over a part, it is asked about the headers alone; where
+    it stumbles over those, From names nobody: all else in a mail is read by
+    ourselves, so its sender can be told what became of it.
     """
     plain = all(map(_is_plain, message.walk()))
-    if plain and (simply := _simply(message)):
-        return simply
-    whole = _Headers(message) if plain else _Whole(message)
-    return Parsed(whole.from_, whole.date, whole.defects)
+    stumbles: list[dict[str, Any]] = []
+    for reading in (_simply if plain else _wholly, _headers_only):
+        try:
+            if found := reading(message):
+                return replace(found, defects=[*stumbles, *found.defects])
+        except _STUMBLES as error:
+            stumbles.append({"mail-parser": [f"{type(error).__name__}: {error}"]})
+    return Parsed((), defects=stumbles)
 
 
 class _Whole(MailParser):  # type: ignore[misc]  # the library has no types
@@ -72,6 +83,18 @@ def _is_plain(part: Message) -> bool:
     """Whether there is no defect in a part nor in what its headers say about it."""
     about = (value for name, value in part.raw_items() if name.lower().startswith("content-"))
     return not part.defects and not any(map(_ODD.search, about))
+
+
+def _wholly(message: Message) -> Parsed:
+    return _seen(_Whole(message))
+
+
+def _headers_only(message: Message) -> Parsed:
+    return _seen(_Headers(message))
+
+
+def _seen(parser: _Whole) -> Parsed:
+    return Parsed(parser.from_, parser.date, parser.defects)
 
 
 def _simply(message: Message) -> Parsed | None:
