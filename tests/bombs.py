@@ -15,6 +15,8 @@ KIB, MIB = 1 << 10, 1 << 20
 
 #: Who sends them.
 EVE = "eve@bombs.example"
+#: A Date with which a signature is worth a look; the same all day long.
+TODAY = format_datetime(datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0))
 #: Octets of headers that are just not too many, and of a message.
 MOST, LARGEST = 98 * KIB, 24 * MIB
 #: A signature with all that makes it worth a look, but for being genuine.
@@ -27,17 +29,25 @@ TEXT = "Content-Type: text/plain; charset=utf-8\r\n"
 
 
 def mail(body: bytes | str = "Boom.\r\n", *fields: str, **headers: str) -> bytes:
-    """A message of Eve's; ``fields`` are more headers, each with its line end, ``headers`` other values."""
+    """A message of Eve's; ``fields`` are more headers, each with its line end, ``headers`` other values.
+
+    An octet that is no UTF-8 is written as the surrogate that Python hides it in (surrogateescape).
+    """
     usual = {
         "From": f"Eve <{EVE}>",
         "To": US,
         "Subject": "[example/tides] boom",
-        "Date": format_datetime(datetime.now(UTC)),
+        "Date": TODAY,
         "Message-ID": "<boom@bombs.example>",
     }
     given = usual | {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [*fields, *(f"{name}: {value}\r\n" for name, value in given.items()), "\r\n"]
-    return "".join(lines).encode() + (body.encode() if isinstance(body, str) else body)
+    return octets("".join(lines)) + octets(body)
+
+
+def octets(text: bytes | str) -> bytes:
+    """What is written of a text."""
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
 
 def attached(content: str, name: str = "spec.yaml") -> bytes:
@@ -49,6 +59,16 @@ def file(data: bytes, name: str) -> bytes:
     """A part that is a file, in Base64."""
     about = f'Content-Disposition: attachment; filename="{name}"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
     return about.encode() + encodebytes(data).replace(b"\n", b"\r\n")
+
+
+def section(about: str, content: bytes | str = "x") -> bytes:
+    """A part with these headers, which come without their last line end."""
+    return octets(f"{about}\r\n\r\n") + octets(content)
+
+
+def single(about: str, content: bytes | str = "x") -> bytes:
+    """A message that is itself what ``section`` makes a part."""
+    return mail(content, f"{about}\r\n")
 
 
 def parts(*each: bytes, after: bytes = b"") -> bytes:

@@ -57,13 +57,13 @@ class Session:
         self._client.close()
 
 
-def hand_in_all(address: tuple[str, int], raws: Sequence[bytes]) -> list[Answer]:
-    """The answers to many mails; the envelope of each names its number (``sent_by``)."""
+def hand_in_all(address: tuple[str, int], raws: Sequence[bytes], first: int = 0) -> list[Answer]:
+    """The answers to many mails; the envelope of each names its number, from ``first`` on (``sent_by``)."""
 
     def some(session: int) -> list[tuple[int, Answer]]:
         with Session(address, session) as client:
             mine = range(session, len(raws), SESSIONS)
-            return [(number, client.hand_in(raws[number], sent_by(number))) for number in mine]
+            return [(number, client.hand_in(raws[number], sent_by(first + number))) for number in mine]
 
     with ThreadPoolExecutor(SESSIONS) as pool:
         found = dict(pair for pairs in pool.map(some, range(SESSIONS)) for pair in pairs)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email.feedparser import BytesFeedParser
-from email.message import Message
-from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from daemon.mail.skeleton import Skeleton, cut, trim
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
+    from email.message import Message
     from uuid import UUID
 
     from daemon.mail.mime import Leaf
@@ -204,26 +203,9 @@ def _cut(raw: bytes) -> tuple[UUID, Skeleton]:
     return ident, cut(wire, ident.hex)
 
 
-class _Node(Message):
-    """A part as the standard library has it, but for what its parser is slow at or stumbles over."""
-
-    _content_type = cached_property(Message.get_content_type)
-
-    def get_content_type(self) -> str:
-        """Looked for once: the parser alone asks for it five times."""
-        return self._content_type
-
-    def get_boundary(self, failobj: Any = None) -> Any:  # noqa: ANN401 - as the library has it
-        """None where its pieces don't make one (RFC 2231), or it is in what is no charset."""
-        try:
-            return super().get_boundary(failobj)
-        except (TypeError, ValueError):
-            return failobj
-
-
 def _message(frame: bytes) -> Message:
     """The tree of a message. Fed in pieces, a large one takes half the memory it takes in one go."""
-    parser = BytesFeedParser(_Node)
+    parser = BytesFeedParser(mime.Node)
     for start in range(0, len(frame), _PIECE):
         parser.feed(frame[start : start + _PIECE])
     return parser.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from email import message_from_string
+from email.message import Message
 from email.utils import quote
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from daemon.mail import header, transfer
 from daemon.mail.charset import one_line
@@ -13,9 +15,33 @@ from daemon.mail.limits import children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from email.message import Message
 
     Restore = Callable[[bytes], bytes | memoryview]
+
+#: The types of what is a message; all others of message/… are files (RFC 2046, 5.2.4).
+_MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
+_NO_MESSAGE = "application/octet-stream"
+
+
+class Node(Message):
+    """A part as the standard library has it, but for what its parser is slow at or stumbles over."""
+
+    def get_content_type(self) -> str:
+        """Looked for once: the parser alone asks for it five times."""
+        return self._content_type
+
+    @cached_property
+    def _content_type(self) -> str:
+        """The parser would take a report's fields for those of a message, of which no octet is kept."""
+        found = super().get_content_type()
+        return _NO_MESSAGE if found.startswith("message/") and found not in _MESSAGES else found
+
+    def get_boundary(self, failobj: Any = None) -> Any:  # noqa: ANN401 - as the library has it
+        """None where its pieces don't make one (RFC 2231), or it is in what is no charset."""
+        try:
+            return super().get_boundary(failobj)
+        except (TypeError, ValueError):
+            return failobj
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +73,7 @@ def adopt_late_parts(message: Message) -> None:
         boundary, after = node.get_boundary(), node.epilogue
         if boundary and after and f"--{boundary}" in after:
             about = f'Content-Type: multipart/mixed; boundary="{quote(boundary)}"'
-            for part in children(message_from_string(f"{about}\n\n{after}")):
+            for part in children(message_from_string(f"{about}\n\n{after}", Node)):
                 node.attach(part)
 
 
@@ -87,9 +113,7 @@ def uu_leaves(leaf: Leaf) -> Iterator[Leaf]:
 
 
 def _is_leaf(node: Message, inside: Sequence[Message]) -> bool:
-    """A report's blocks of fields are no messages; an encoded message (RFC 2046 forbids it) is not parsed."""
-    if node.get_content_type() == "message/delivery-status":
-        return True
+    """An encoded message (RFC 2046 forbids it) is not parsed."""
     encoded = node.get_content_maintype() == "message" and _is_encoded(node)
     return encoded and len(inside) == 1 and not inside[0].keys()
 
@@ -123,18 +147,12 @@ def _take_octets(node: Message) -> bytes:
     Without its Content-Transfer-Encoding the library gives a body as it is,
     and it is the only public way to it.
     """
-    if node.is_multipart():
-        return b"\r\n".join(_take_block(child) for child in children(node))
+    if inside := children(node):
+        (node,) = inside  # a message that was parsed and should not have been, and has no fields
     del node["content-transfer-encoding"]
     body = node.get_payload(decode=True)
     node.set_payload("")
     return body if isinstance(body, bytes) else b""
-
-
-def _take_block(node: Message) -> bytes:
-    """A message that was parsed and should not have been: its fields, then its body."""
-    lines = "".join(f"{name}: {value}\r\n" for name, value in node.raw_items())
-    return lines.encode("ascii", "surrogateescape") + _take_octets(node)
 
 
 def _place_of_body(message: Message, place: str) -> str:
