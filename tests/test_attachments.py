@@ -239,6 +239,16 @@ def _rows(target: Target, sender: str) -> list[tuple[str, str | None, bytes]]:
 open_to_all = pytest.mark.parametrize("target", ["open"], indirect=True)
 
 
+def test_there_are_as_many_as_we_say() -> None:
+    """README says: over 100, each another one."""
+    tables = (ENCODED, PLAIN, NAMES, PLACES, LARGE, SENT)
+
+    assert sum(map(len, tables)) > 100
+    assert len(
+        set(map(repr, (*ENCODED.values(), *PLAIN.values(), *NAMES.values(), *PLACES.values())))
+    ) == sum(map(len, tables[:4]))
+
+
 @open_to_all
 @pytest.mark.parametrize("how", ENCODED)
 def test_an_encoded_file_is_what_was_encoded(target: Target, how: str) -> None:

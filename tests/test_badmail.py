@@ -14,6 +14,7 @@ from daemon.readers import TRIES
 from daemon.sources.answers import ANSWERS
 from tests.badmail.catalogue import CLASSES
 from tests.bombs import MIB
+from tests.fix_daemon import REPO
 from tests.fix_house import DEFAULTS, a_mail, new_house, new_readers
 from tests.fix_posting import hand_in_all, sent_by
 from tests.fix_target import DEADLINE, SLACK, SLOW_DEADLINE
@@ -51,6 +52,7 @@ def test_the_catalogue_is_as_large_as_we_say() -> None:
     assert len(set(mails.values())) >= MAILS_MIN
     assert len(mails) == sum(len(list(made())) for made in CLASSES.values())
     assert mails == {(kind, name): raw for kind, made in CLASSES.items() for name, raw in made()}
+    assert f"{MAILS_MIN:,} bad mails of {CLASSES_MIN} classes" in (REPO / "README.md").read_text()
 
 
 @each_class
