@@ -24,8 +24,17 @@ def _quiet_log() -> None:
     )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long chance is given."""
+    parser.addoption("--rounds", type=int, default=40, help="how often a random fault strikes (tests/faults)")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say last how many tests wait for a part, and the lines that bring the parts."""
+    """Tell what faults were survived; last how many tests wait for a part, and what brings the parts."""
+    for report in terminalreporter.stats.get("passed", []):
+        for what, told in report.user_properties:
+            if what == "figures":
+                terminalreporter.write_line(f"{report.nodeid}: {told}")
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped:
         lines = sorted({str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped})

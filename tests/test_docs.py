@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import tomllib
@@ -38,6 +39,18 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def faults_survived() -> str:
+    """The README's list of what the fault lab promises, as it must be between its two marks."""
+    sources = [ast.parse(path.read_text()) for path in sorted((REPO / "tests" / "faults").glob("test_*.py"))]
+    tests = [
+        node
+        for source in sources
+        for node in source.body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    return "\n".join(f"- {(ast.get_docstring(test) or test.name).splitlines()[0]}" for test in tests)
+
+
 def calls() -> list[tuple[str, ...]]:
     """The arguments of each ``specpost …`` in README's shell blocks and code in a line."""
     prose = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
@@ -50,6 +63,13 @@ def test_the_settings_are_those_of_the_code() -> None:
     shown = README.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0].strip()
 
     assert shown == settings_table(), f"README's table must be:\n{settings_table()}"
+
+
+def test_the_faults_are_those_of_the_lab() -> None:
+    """Nothing is promised that isn't broken and healed, and nothing is broken for nobody to know."""
+    shown = README.partition("<!-- faults -->")[2].partition("<!-- /faults -->")[0].strip()
+
+    assert shown == faults_survived(), f"README's list must be:\n{faults_survived()}"
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
