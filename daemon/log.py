@@ -65,7 +65,7 @@ class Event(StrEnum):
     PLANNING = "PLANNING"
     FAILED = "FAILED"
     READER_BROKE = "reader broke"
-    """A reader child died or overran its deadline over a mail."""
+    """A reader child died or overran its deadline over a mail, or could not be started."""
     DATABASE_DOWN = "database down"
     DATABASE_UP = "database up"
     DATABASE_MIGRATED = "database migrated"

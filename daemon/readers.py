@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from daemon.child import Child, ChildDied, Limits
+from daemon.child import Child, ChildDied, Limits, NotStarted
 from daemon.log import Event
 from daemon.mail import Unreadable
 
@@ -201,13 +201,19 @@ class _Lane:
                 self._children[slot] = self._new_child()
             if tasks:
                 self._work(self._children[slot], tasks)
+        except NotStarted as trouble:
+            log.error(Event.READER_BROKE, lane=self._name, reason=str(trouble))  # noqa: TRY400 - foreseen, and no traceback
+            self._give_back(slot, tasks, trouble)
         except Exception as error:
             log.exception(Event.INTERNAL_ERROR, where=f"{self._name}-{slot}")
-            self._children[slot].end()  # else what it still has to say would be taken for the next mails'
-            for task in tasks:
-                if not task.future.done():
-                    task.future.set_exception(Busy(f"{type(error).__name__}: {error}"))
+            self._give_back(slot, tasks, error)
         return bool(tasks)
+
+    def _give_back(self, slot: int, tasks: Sequence[_Task], error: Exception) -> None:
+        self._children[slot].end()  # else what it still has to say would be taken for the next mails'
+        for task in tasks:
+            if not task.future.done():
+                task.future.set_exception(Busy(f"{type(error).__name__}: {error}"))
 
     def _next(self) -> list[_Task]:
         """The mails of one hand-over, a fair share of what waits; empty when the lane is closed."""
