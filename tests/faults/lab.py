@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +46,7 @@ class Lab:
     tell: Callable[[str], None] = print
     """Is told what the audit counted, in words."""
     _mailed: dict[str, Letter] = field(default_factory=dict)
+    _copies: Counter[str] = field(default_factory=Counter)
 
     @property
     def unit(self) -> Unit:
@@ -54,6 +57,7 @@ class Lab:
         """Put mails into the mailbox."""
         mails = list(mails)
         self._mailed |= {letter.key: letter for letter in mails}
+        self._copies.update(letter.key for letter in mails)
         assert self.box
         self.box.append_many(letter.raw for letter in mails)
 
@@ -69,7 +73,8 @@ class Lab:
         for unit in self.units:
             assert unit.stop() == 0, unit.log.read_text()[-4000:]
         self._await_nobody()
-        assert self.wrong(was_killed=any(any(unit.ends) for unit in self.units), allowed=allowed) == []
+        wrong = self.wrong(was_killed=any(any(unit.ends) for unit in self.units), allowed=allowed)
+        assert not wrong, "\n".join(wrong)
         self.tell(self._told())
 
     def wrong(
@@ -77,25 +82,33 @@ class Lab:
     ) -> list[str]:
         """What the audit finds now."""
         account = Account(self.sender.letters | self._mailed, self._taken(), is_over, was_killed)
-        log = [line for unit in self.units for line in unit.log.read_text().splitlines()]
         with self.database.connect("owner", autocommit=True) as conn:
-            return audit(account, conn, self.storage, log, allowed)
+            return audit(account, conn, self.storage, self._log(), allowed)
+
+    def events(self) -> Counter[str]:
+        """How often what was logged."""
+        return Counter(json.loads(line)["event"] for line in self._log() if line.startswith("{"))
 
     def rows(self, query: str) -> list[Any]:
         """What a query finds, as the owner sees it."""
         with self.database.connect("owner", autocommit=True) as conn:
             return conn.execute(query.encode()).fetchall()
 
+    def _log(self) -> list[str]:
+        return [line for unit in self.units for line in unit.log.read_text().splitlines()]
+
     def _taken(self) -> dict[str, set[str]]:
-        filed = self._filed()
-        assert len(filed) == len(set(filed)), "a mail is in Processed twice"
+        filed = self._found_in("Processed")
+        assert filed + self._found_in("INBOX") == self._copies, (
+            "the mailbox has more or less than it was given"
+        )
         return {key: set[str]() for key in filed} | self.sender.taken()
 
-    def _filed(self) -> list[str]:
-        if self.box is None or not self.box.count("Processed"):
-            return []
-        found = [re.search(rb"(?mi)^Message-ID: *(\S+)", raw) for raw in self.box.mails("Processed")]
-        return [match[1].decode() for match in found if match]
+    def _found_in(self, folder: str) -> Counter[str]:
+        if self.box is None or not self.box.count(folder):
+            return Counter()
+        found = [re.search(rb"(?mi)^Message-ID: *(\S+)", raw) for raw in self.box.mails(folder)]
+        return Counter(match[1].decode() for match in found if match)
 
     def _await_nobody(self) -> None:
         """No reader outlives its service, however that ended."""
