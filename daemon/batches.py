@@ -11,6 +11,7 @@ import structlog
 
 from daemon.log import Event
 from daemon.outcome import Outcome, Verdict
+from db.pool import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,7 +127,7 @@ def _is_outage(error: Exception) -> bool:
     """Whether the database or storage failed, so that no other mail would fare better."""
     if isinstance(error, psycopg.OperationalError):
         return not (error.sqlstate or "").startswith(_ABOUT_THE_BATCH)
-    return isinstance(error, (psycopg.InterfaceError, OSError))
+    return isinstance(error, (*AWAY, OSError))
 
 
 def _deferred(error: Exception) -> Outcome:

@@ -17,7 +17,6 @@ from datetime import timedelta
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import structlog
 
 from daemon.log import Event
@@ -25,6 +24,7 @@ from daemon.outcome import Verdict
 from db import arrivals, folders, mailboxes
 from db.arrivals import ArrivalRow
 from db.folders import Numbering
+from db.pool import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -181,14 +181,14 @@ class Leases:
             for account, share in self._shares.items():
                 try:
                     self._hold(account, share)
-                except psycopg.OperationalError:
+                except AWAY:
                     share.standing = "standing by, the database is down"
                 except Exception:
                     log.exception(Event.INTERNAL_ERROR, where="leases")
             with self._woken:
                 self._woken.wait_for(lambda: self._closed, RENEW)
         for account, share in self._shares.items():
-            with suppress(psycopg.OperationalError):
+            with suppress(*AWAY):
                 self._release(account, share)
 
     def _hold(self, account: str, share: _Share) -> None:
@@ -283,5 +283,5 @@ class Register:
         try:
             with self._pool.connection(DATABASE_TIMEOUT) as conn:
                 yield conn
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except AWAY as error:
             raise Outage(f"the database: {type(error).__name__}: {error}") from error

@@ -6,13 +6,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 from daemon import oauth
 from daemon.credentials import Bearer, ConsentError
 from daemon.text import printable, redact
 from daemon.vault import VaultError
 from db import tokens
+from db.pool import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,7 +120,7 @@ class Tokens:
         try:
             with self._pool.connection() as conn:
                 yield conn
-        except psycopg.OperationalError as error:
+        except AWAY as error:
             told = printable(redact(" ".join(str(error).split())))
             raise OSError(f"the database says: {told}") from None
 

@@ -23,6 +23,10 @@ GROUP = "specpost_daemon"
 
 NOT_A_MEMBER = f"not a member of {GROUP}"
 
+#: What is raised where there is no database to be had, or one that takes no writing: a standby, or one whose
+#: keeper fears for its disk. It passes, and is no fault of what was to be written.
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+
 #: Seconds for which a connection that was found alive is taken for alive.
 CHECK_EVERY = 1.0
 

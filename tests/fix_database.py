@@ -67,9 +67,12 @@ def new_database(server: Server, template: str = "template0") -> Iterator[Databa
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
         conn.execute(f"create database {name} template {template}".encode())
-        try:
-            yield Database(server, name)
-        finally:
+    try:
+        yield Database(server, name)
+    finally:
+        with psycopg.connect(
+            server.url("postgres"), autocommit=True
+        ) as conn:  # it may be another server by now
             conn.execute(f"drop database {name} with (force)".encode())
 
 
