@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from psycopg.errors import UniqueViolation
+from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 
 from daemon.jobs import FORGET
 from daemon.outcome import Outcome, Verdict
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 DATABASE_TIMEOUT = 5.0
 #: Seconds after which a batch that is still not stored will never be: a dead disk, or a mount that hangs.
 STORAGE_TIMEOUT = 60.0
+#: What is worth another try: another service took a copy of a mail at this moment, which is known now, or
+#: PostgreSQL broke the transaction off for the sake of another's.
+BROKEN_OFF = (UniqueViolation, SerializationFailure, DeadlockDetected)
 #: Held mails that are kept, in number, in bytes, and from one peer within a day; beyond, their senders
 #: keep them. Those of one batch are counted together, so a batch may overshoot.
 HELD_MAILS, HELD_BYTES, HELD_A_PEER = 200, 1 << 30, 20
@@ -62,7 +65,7 @@ class Ledger:
         """Make a batch of judged mails durable, all in one transaction; safe to repeat."""
         try:
             return self._transact(batch)
-        except UniqueViolation:  # another service took a copy of one of them at this moment: now it is known
+        except BROKEN_OFF:
             return self._transact(batch)
 
     def _transact(self, batch: Sequence[Judged]) -> list[Outcome]:

@@ -67,6 +67,27 @@ def test_one_mail_the_database_refuses_does_not_hold_up_its_neighbours(house: Ho
     ]
 
 
+ONCE_IN_THE_WAY = """
+create sequence public.tries;
+create function public.in_the_way() returns trigger language plpgsql security definer as $$
+begin
+  if nextval('public.tries') = 1 then raise exception 'in the way' using errcode = '{code}'; end if;
+  return new;
+end $$;
+create trigger in_the_way before insert on public.specs for each row execute function public.in_the_way();
+"""
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_a_transaction_that_is_broken_off_is_repeated(code: str, house: House) -> None:
+    """After a deadlock PostgreSQL ends one of two, whose mail its sender need not send again."""
+    with house.database.connect("owner", autocommit=True) as owner:
+        owner.execute(ONCE_IN_THE_WAY.format(code=code).encode())
+
+    assert house.take().verdict is Verdict.ACCEPTED
+    assert house.counts()["specs"] == 1
+
+
 def test_an_echo_of_an_accepted_mail_is_ignored_whoever_is_in_its_batch(house: House) -> None:
     """What is nobody's request is decided before what was accepted before."""
     house.take()
