@@ -140,12 +140,19 @@ def _reset(*ends: asyncio.StreamWriter) -> None:
 def proxied(host: str, port: int, delay: float = 0.0) -> Iterator[Proxy]:
     """A proxy before a server; a round trip takes ``delay`` seconds longer."""
     proxy = Proxy((host, port), delay)
+    with serving(proxy):
+        yield proxy
+
+
+@contextmanager
+def serving(proxy: Proxy) -> Iterator[None]:
+    """Have a proxy do its work."""
     loop = proxy._loop
     thread = threading.Thread(target=loop.run_forever, daemon=True)  # a hung loop fails the test, and no more
     thread.start()
     server = asyncio.run_coroutine_threadsafe(proxy._serve(), loop).result(PATIENCE)
     try:
-        yield proxy
+        yield
     finally:
         asyncio.run_coroutine_threadsafe(proxy._end(server), loop).result(PATIENCE)
         loop.call_soon_threadsafe(loop.stop)

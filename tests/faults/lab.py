@@ -85,6 +85,13 @@ class Lab:
         with self.database.connect("owner", autocommit=True) as conn:
             return audit(account, conn, self.storage, self._log(), allowed)
 
+    def await_state(self, state: str, times: int = 1) -> None:
+        """Return when the mailbox's watch has said so often that it is in a state that begins so."""
+        deadline = time.monotonic() + PATIENCE
+        while sum(f'"state":"{state}' in line for line in self._log()) < times:
+            assert time.monotonic() < deadline, self._log()[-10:]
+            time.sleep(0.02)
+
     def events(self) -> Counter[str]:
         """How often what was logged."""
         return Counter(json.loads(line)["event"] for line in self._log() if line.startswith("{"))
