@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import replace
+import shutil
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ import pytest
 from daemon.mail import Addresses
 from daemon.reading import Defaults
 from daemon.settings import DefaultDod
+from daemon.sources.answers import answer
 from daemon.spec.target import Hint
 from tests.faults.audit import Account, audit
 from tests.faults.letters import letters
+from tests.fix_database import new_database
 from tests.fix_house import US, new_house, new_readers
 
 if TYPE_CHECKING:
@@ -24,31 +27,41 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from daemon.readers import Readers
-    from tests.faults.letters import Letter
+    from db.embedded import Server
     from tests.fix_database import Database
-    from tests.fix_house import House
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Mails that were taken as they should be, and the answers to them."""
+
+    database: Database
+    storage: Path
+    account: Account
 
 
 @pytest.fixture(scope="module")
-def plain_readers() -> Iterator[Readers]:
-    """Readers that take mail from anybody."""
-    with new_readers(defaults=Defaults(Addresses.of([US]), Hint(None, "main"), DefaultDod())) as made:
-        yield made
+def taken(
+    postgres: Server, migrated: Callable[[Server], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Taken]:
+    """Four mails, with one and two specifications, with attachments and without."""
+    storage = tmp_path_factory.mktemp("taken")
+    anybody = Defaults(Addresses.of([US]), Hint(None, "main"), DefaultDod())
+    mails = list(islice(letters("taken"), 4))
+    with (
+        new_database(postgres, migrated(postgres)) as database,
+        new_readers(defaults=anybody) as readers,
+        new_house(readers, database, storage) as house,
+    ):
+        yes = {letter.key: {answer(house.take(letter.raw)).removeprefix("250 ")} for letter in mails}
+        yield Taken(database, storage, Account({letter.key: letter for letter in mails}, yes))
 
 
 class Audited:
-    """Four mails that were taken, and the audit of them."""
+    """What was taken, to be spoilt, and the audit of it."""
 
-    def __init__(self, house: House, conn: psycopg.Connection[Any], storage: Path) -> None:
-        self.conn, self.storage, self.log = conn, storage, list[str]()
-        self.mails: list[Letter] = list(islice(letters("audited"), 4))
-        self.ids = {letter.key: house.take(letter.raw) for letter in self.mails}
-        yes = {
-            key: {f"2.0.0 spec={','.join(map(str, taken.spec_ids))} mail={taken.mail_id}"}
-            for key, taken in self.ids.items()
-        }
-        self.account = Account({letter.key: letter for letter in self.mails}, yes)
+    def __init__(self, account: Account, conn: psycopg.Connection[Any], storage: Path) -> None:
+        self.account, self.conn, self.storage, self.log = account, conn, storage, list[str]()
 
     def finds(self) -> list[str]:
         """What kinds of things are wrong, each once."""
@@ -69,13 +82,12 @@ class Audited:
 
 
 @pytest.fixture
-def audited(plain_readers: Readers, database: Database, tmp_path: Path) -> Iterator[Audited]:
-    """Four mails that were taken as they should be."""
-    with (
-        new_house(plain_readers, database, tmp_path / "storage") as house,
-        database.connect("owner", autocommit=True) as conn,
-    ):
-        yield Audited(house, conn, tmp_path / "storage")
+def audited(taken: Taken, tmp_path: Path) -> Iterator[Audited]:
+    """All of it as it was, whatever other tests did."""
+    shutil.copytree(taken.storage, tmp_path / "storage")
+    with taken.database.connect("owner") as conn:
+        yield Audited(taken.account, conn, tmp_path / "storage")
+        conn.rollback()
 
 
 def double(table: str) -> str:
@@ -92,7 +104,7 @@ select gen_random_uuid(), raw_id, source, message_id, size, verdict, received_at
 
 
 def test_where_all_is_well_nothing_is_found(audited: Audited) -> None:
-    """Mails with one and two specifications, with attachments and without."""
+    """Else nothing that it finds would mean anything."""
     assert audited.finds() == []
 
 

@@ -39,7 +39,7 @@ class Lab:
     database: Database
     storage: Path
     units: Sequence[Unit]
-    ports: Sequence[int]
+    addresses: Sequence[tuple[str, int]]
     sender: Sender
     letters: Iterator[Letter]
     box: Box | None = None
@@ -85,11 +85,11 @@ class Lab:
         with self.database.connect("owner", autocommit=True) as conn:
             return audit(account, conn, self.storage, self._log(), allowed)
 
-    def await_state(self, state: str, times: int = 1) -> None:
-        """Return when the mailbox's watch has said so often that it is in a state that begins so."""
+    def await_logged(self, text: str, times: int = 1, unit: Unit | None = None) -> None:
+        """Return when one service, or all together, have logged so many lines with ``text`` in them."""
         deadline = time.monotonic() + PATIENCE
-        while sum(f'"state":"{state}' in line for line in self._log()) < times:
-            assert time.monotonic() < deadline, self._log()[-10:]
+        while sum(text in line for line in self._log(unit)) < times:
+            assert time.monotonic() < deadline, self._log(unit)[-10:]
             time.sleep(0.02)
 
     def events(self) -> Counter[str]:
@@ -101,8 +101,10 @@ class Lab:
         with self.database.connect("owner", autocommit=True) as conn:
             return conn.execute(query.encode()).fetchall()
 
-    def _log(self) -> list[str]:
-        return [line for unit in self.units for line in unit.log.read_text().splitlines()]
+    def _log(self, unit: Unit | None = None) -> list[str]:
+        return [
+            line for each in ([unit] if unit else self.units) for line in each.log.read_text().splitlines()
+        ]
 
     def _taken(self) -> dict[str, set[str]]:
         filed = self._found_in("Processed")
@@ -186,6 +188,7 @@ def new_lab(  # noqa: PLR0913 - what faults vary
         for unit in units:
             running.callback(unit.stop)
             unit.start()
-        sender = Sender(lambda: [("127.0.0.1", port) for port in ports], letters("load"), sessions)
+        addresses = [("127.0.0.1", port) for port in ports]
+        sender = Sender(addresses, letters("load"), sessions)
         running.callback(sender.close)
-        yield Lab(database, storage, units, ports, sender, letters("own"), box, tell)
+        yield Lab(database, storage, units, addresses, sender, letters("own"), box, tell)

@@ -15,7 +15,7 @@ from tests.fix_house import US
 from tests.fix_smtp import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tests.faults.letters import Letter
 
@@ -50,9 +50,7 @@ class Sender:
     ``where`` are the services it may turn to, one after the other.
     """
 
-    def __init__(
-        self, where: Callable[[], Iterable[Address]], letters: Iterator[Letter], sessions: int = 4
-    ) -> None:
+    def __init__(self, where: Sequence[Address], letters: Iterator[Letter], sessions: int) -> None:
         self.letters: dict[str, Letter] = {}
         """All that were ever begun with."""
         self.answers: defaultdict[str, list[Answer]] = defaultdict(list)
@@ -149,7 +147,7 @@ class Sender:
     def _run(self, session: int) -> None:
         connection: Wire | None = None
         while letter := self._next():
-            connection, answer = _deliver(connection, letter, list(self._where()), session + self._tries)
+            connection, answer = _deliver(connection, letter, self._where, session + self._tries)
             with self._changed:
                 self._out -= 1
                 self.answers[letter.key].append(answer)
@@ -163,7 +161,7 @@ class Sender:
 
 
 def _deliver(
-    connection: Wire | None, letter: Letter, where: list[Address], turn: int
+    connection: Wire | None, letter: Letter, where: Sequence[Address], turn: int
 ) -> tuple[Wire | None, Answer]:
     """Deliver a mail over the connection there is, or a new one; what is left of it, and the answer."""
     point = CONNECTING

@@ -53,7 +53,7 @@ def test_a_server_that_only_reads(lab: NewLab, own_database: Database, box: Box)
         try:
             running.mail(running.take(50))
             running.sender.await_answer(451)
-            running.await_state("recording is down", 4)  # by then a lease was to be renewed, too
+            running.await_logged('"state":"recording is down', 4)  # by then a lease was to be renewed, too
         finally:
             admin.execute("set default_transaction_read_only = off")
             admin.execute("alter system reset default_transaction_read_only")

@@ -100,29 +100,6 @@ def test_a_daemon_takes_over_from_a_dead_one_within_half_a_minute(
     assert rows.of("select verdict from intake.arrivals") == [("accepted",)]
 
 
-@pytest.mark.long
-def test_a_paused_owner_that_wakes_up_does_no_harm(
-    box: Box, database: Database, rows: Rows, tmp_path: Path
-) -> None:
-    """Paused past its lease, it finds the mailbox taken over, and stands by."""
-    boxes = {"specs": an_account(box)}
-    with watching(tmp_path / "first", database, boxes) as first:
-        first.await_event("reconciled")
-        with watching(tmp_path / "second", database, boxes) as second:
-            first.process.send_signal(signal.SIGSTOP)
-            try:
-                box.append(a_letter(1))
-                second.await_event("mail")
-            finally:
-                first.process.send_signal(signal.SIGCONT)
-            box.append(a_letter(2))
-            second.await_event("mail", 2)
-            box.await_count("Processed", 2)
-
-    assert "mail" not in first.events()
-    assert rows.of("select count(*) from specs") == [(2,)]
-
-
 def test_an_outage_of_the_database_pauses_and_passes(box: Box, database: Database, tmp_path: Path) -> None:
     """Nothing is shelved: the mails stay where they are until they can be recorded."""
     with watching(tmp_path / "d", database, {"specs": an_account(box)}) as daemon:
