@@ -51,10 +51,15 @@ MAY_REPEAT = (Verdict.REJECTED, Verdict.ACCEPTED)
 
 
 class Ledger:
-    """Where batches are made durable; for one thread at a time."""
+    """Where batches are made durable; for one thread at a time.
 
-    def __init__(self, put: Put, pool: ConnectionPool[Connection[Any]], rates: Rates) -> None:
-        self._put, self._pool, self._rates = put, pool, rates
+    ``prefix`` is what the control plane has to put before a key of ours (``storage.Storage``).
+    """
+
+    def __init__(
+        self, put: Put, pool: ConnectionPool[Connection[Any]], rates: Rates, prefix: str = ""
+    ) -> None:
+        self._put, self._pool, self._rates, self._prefix = put, pool, rates, prefix
         self._stored_by = math.inf  # when what is being stored must be (monotonic seconds)
 
     def alive(self) -> bool:
@@ -75,7 +80,7 @@ class Ledger:
             kept = [judged for judged in batch if id(judged) not in told]
             known |= copies(kept, known)
             again = rejected_before(conn, kept)
-            outcomes, new = record(conn, kept, known, again)
+            outcomes, new = record(conn, kept, known, again, self._prefix)
             self._store(new)  # while the database is at work on what it was sent
             conn.commit()
         told |= dict(zip(map(id, kept), outcomes, strict=True))
@@ -168,7 +173,7 @@ def has_room(conn: Connection[Any], judged: Judged) -> bool:
 
 
 def record(
-    conn: Connection[Any], batch: Sequence[Judged], known: Known, again: AbstractSet[int]
+    conn: Connection[Any], batch: Sequence[Judged], known: Known, again: AbstractSet[int], prefix: str
 ) -> tuple[list[Outcome], list[Judged]]:
     """Write what the batch leaves behind: its outcomes, and those whose objects are to be stored.
 
@@ -188,9 +193,9 @@ def record(
         conn, [arrival_row(judged, outcome) for judged, outcome in zip(batch, outcomes, strict=True)]
     )
     parts.insert(conn, [each.row for judged in stored for each in judged.stored])
-    specs.insert(conn, [row for judged in new for row in spec_rows(judged)])
+    specs.insert(conn, [row for judged in new for row in spec_rows(judged, prefix)])
     sprints.insert(conn, (spec.sprints for judged in new for spec in judged.specs))
-    events.insert(conn, [row for judged in told for row in events_of(judged)])
+    events.insert(conn, [row for judged in told for row in events_of(judged, prefix)])
     if replaced := [ident for ident in inserted.values() if ident]:
         jobs.enqueue(conn, FORGET, replaced)  # the same bytes lie in storage once more
     return outcomes, stored

@@ -227,28 +227,28 @@ def arrival_row(judged: Judged, outcome: Outcome) -> ArrivalRow:
     )
 
 
-def spec_rows(judged: Judged) -> Iterator[SpecRow]:
-    """The control plane's specifications."""
+def spec_rows(judged: Judged, prefix: str) -> Iterator[SpecRow]:
+    """The control plane's specifications; ``prefix`` stands before keys that others are told."""
     for spec in judged.specs:
         yield SpecRow(
             id=spec.id,
             repo=spec.target.repo,
             branch=spec.target.branch,
-            storage_path=_storage_path(judged, spec),
+            storage_path=prefix + _key(judged, spec),
             created_by=judged.mail.sender if judged.mail else None,
         )
 
 
-def events_of(judged: Judged) -> Iterator[EventRow]:
-    """What the control plane is told: two phases for each specification, or one failure."""
+def events_of(judged: Judged, prefix: str) -> Iterator[EventRow]:
+    """What the control plane is told: two phases for each specification, or one failure; as ``spec_rows``."""
     if judged.verdict is Verdict.REJECTED:
         yield _failed(judged)
     for spec in judged.specs:
-        yield _received(judged, spec)
-        yield _planned(judged, spec)
+        yield _received(judged, spec, prefix)
+        yield _planned(judged, spec, prefix)
 
 
-def _received(judged: Judged, spec: PlannedSpec) -> EventRow:
+def _received(judged: Judged, spec: PlannedSpec, prefix: str) -> EventRow:
     target, name = spec.target, printable(spec.document.name or "the mail's body")
     return EventRow(
         phase="SPEC_RECEIVED",
@@ -260,17 +260,17 @@ def _received(judged: Judged, spec: PlannedSpec) -> EventRow:
                 "branch": target.branch,
                 "project_name": spec.project,
                 "filename": spec.document.name,
-                "storage_path": _storage_path(judged, spec),
+                "storage_path": prefix + _key(judged, spec),
                 "trigger_method": "email",
                 **_about(judged),
                 "evidence": judged.judgement.evidence,
-                "attachments": list(islice(_attachments(judged, spec), ATTACHMENTS_TOLD)),
+                "attachments": list(islice(_attachments(judged, spec, prefix), ATTACHMENTS_TOLD)),
             }
         ),
     )
 
 
-def _attachments(judged: Judged, spec: PlannedSpec) -> Iterator[dict[str, Any]]:
+def _attachments(judged: Judged, spec: PlannedSpec, prefix: str) -> Iterator[dict[str, Any]]:
     """What came with a specification: its own document first, and no other's."""
     others = (stored.row for stored in judged.stored if stored.row.spec_id is None)
     own = (stored.row for stored in judged.stored if stored.row.spec_id == spec.id)
@@ -281,18 +281,18 @@ def _attachments(judged: Judged, spec: PlannedSpec) -> Iterator[dict[str, Any]]:
                 "type": row.media_type,
                 "size": row.size,
                 "sha256": row.sha256,
-                "key": row.key,
+                "key": prefix + row.key,
             }
 
 
-def _planned(judged: Judged, spec: PlannedSpec) -> EventRow:
+def _planned(judged: Judged, spec: PlannedSpec, prefix: str) -> EventRow:
     labels = printable(", ".join(spec.labels))
     metadata = {
         "spec_id": spec.id,
         "repo": spec.target.repo,
         "branch": spec.target.branch,
         "planner": "rules",
-        "plan_path": plan_key(judged.id, judged.specs.index(spec) + 1),
+        "plan_path": prefix + plan_key(judged.id, judged.specs.index(spec) + 1),
         "not_checked": spec.unchecked,
     }
     return EventRow(
@@ -330,5 +330,5 @@ def _about(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _storage_path(judged: Judged, spec: PlannedSpec) -> str:
+def _key(judged: Judged, spec: PlannedSpec) -> str:
     return next(stored.row.key for stored in judged.stored if stored.row.place == spec.document.place)

@@ -32,6 +32,7 @@ from daemon.sources.imap.mailbox import Hands
 from daemon.sources.imap.watch import Watch
 from daemon.sources.listener import Listener
 from daemon.sources.smtp import SmtpServer
+from daemon.storage import UnfitError
 from daemon.worker import Worker
 from db.pool import open_pool
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from daemon.mail import Envelope
     from daemon.outcome import Outcome
     from daemon.settings import Settings, Smtp
+    from daemon.storage import Storage
 
 log = structlog.get_logger()
 
@@ -156,13 +158,14 @@ def assembled(settings: Settings, stop: Stop) -> Iterator[House]:
     with ExitStack() as parts:
         url = parts.enter_context(database.url(settings))
         database.wait_until_fit(url, stop)
-        with _usable(f"[storage] url {settings.storage.path}"):
+        with _usable(f"[storage] url {settings.storage.path or settings.storage.url}"):
             storage = parts.enter_context(closing(wiring.storage(settings)))
+            _found(storage)
         pool = parts.enter_context(open_pool(url))
         defaults, resolver = wiring.defaults(settings), wiring.resolver(settings)
         readers = Readers(defaults, wiring.reader_limits(settings))
         prover = Prover(readers, defaults, resolver, settings.dns.timeout)
-        ledger = Ledger(storage.put, pool, Rates(settings.smtp.sender_rate))
+        ledger = Ledger(storage.put, pool, Rates(settings.smtp.sender_rate), storage.prefix)
         intake = parts.enter_context(closing(Intake(readers, prover, ledger)))
         parts.enter_context(closing(prover))
         resolver.start()
@@ -333,13 +336,23 @@ def _desk(smtp: Smtp) -> Iterator[LoginDesk | None]:
         yield desk
 
 
+def _found(storage: Storage) -> None:
+    """Storage that is wrong ends the start; what is away may come back, and mails are deferred until then."""
+    try:
+        storage.check()
+    except UnfitError:
+        raise
+    except OSError as error:
+        log.warning(Event.STORAGE_DOWN, reason=f"{type(error).__name__}: {error}")
+
+
 @contextmanager
 def _usable(what: str) -> Iterator[None]:
     """Name the setting that can't be worked with."""
     try:
         yield
     except OSError as error:
-        raise StartError(f"{what} can't be used: {error.strerror}") from error
+        raise StartError(f"{what} can't be used: {error.strerror or error}") from error
 
 
 def _tls(smtp: Smtp) -> ssl.SSLContext | None:

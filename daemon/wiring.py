@@ -88,7 +88,21 @@ def relays(smtp: Smtp) -> tuple[IPv4Network | IPv6Network, ...]:
 
 def storage(settings: Settings) -> Storage:
     """Where bytes lie; OSError when it can't be worked with."""
-    return FileStorage(settings.storage.path)
+    given = settings.storage
+    if given.path is not None:
+        return FileStorage(given.path)
+    from daemon.storage.objects import Bucket, ObjectStorage  # noqa: PLC0415 - only where there is a bucket
+
+    bucket = Bucket(
+        name=given.bucket or "",
+        prefix=given.prefix,
+        endpoint=given.endpoint,
+        region=given.region,
+        path_style=given.path_style,
+        access_key_id=given.access_key_id,
+        secret_access_key=given.secret_access_key,
+    )
+    return ObjectStorage(bucket)
 
 
 def resolver(settings: Settings) -> Resolver:

@@ -54,7 +54,7 @@ KNOWS_NOTHING_OF = {
     "proving": {"db", "storage", "settings"},
     "resolver": {"db", "mail", "settings"},
     "logins": {"db", "settings"},
-    "storage": {"db", "mail"},
+    "storage": {"db", "mail", "settings"},
 }
 
 #: Libraries that enter through one door.
@@ -65,6 +65,7 @@ ONLY_IN = {
     "dkim": "trust",
     "publicsuffixlist": "trust",
     "dns": "resolver",
+    "obstore": "storage",
     "argon2": "passwords",
     "urllib3": "oauth",
     "nacl": "vault",

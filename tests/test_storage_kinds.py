@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import string
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -12,6 +14,7 @@ import pytest
 
 from daemon.storage import StoredObject, part_key, plan_key, raw_key
 from daemon.storage.files import FileStorage
+from daemon.storage.objects import ObjectStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +27,16 @@ MAIL = UUID("abcdef00-0000-5000-8000-000000000000")
 ALLOWED = string.ascii_letters + string.digits + "_!.*'() &$=@;:+,?-"
 
 
-@pytest.fixture(params=["file"])
+@pytest.fixture(params=["file", "s3"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     """Empty storage of each kind."""
-    made = FileStorage(tmp_path / "storage")
-    yield made
-    made.close()
+    made: Storage
+    if request.param == "file":
+        made = FileStorage(tmp_path / "storage")
+    else:
+        made = ObjectStorage(request.getfixturevalue("s3").bucket())
+    with closing(made):
+        yield made
 
 
 def put(storage: Storage, *keys: str) -> None:
@@ -48,6 +55,13 @@ def test_bytes_come_back_as_they_were_put(storage: Storage) -> None:
     storage.put(objects)
 
     assert [storage.get(each.key) for each in objects] == [bytes(range(256)), b""]
+
+
+def test_storage_that_works_is_found_to(storage: Storage) -> None:
+    """Empty or not."""
+    storage.check()
+    put(storage, "a/b")
+    storage.check()
 
 
 def test_putting_nothing_is_fine(storage: Storage) -> None:
@@ -77,6 +91,15 @@ def test_what_is_not_there_is_said_so(storage: Storage) -> None:
     """Whoever asks can tell a missing object from storage that is down."""
     with pytest.raises(FileNotFoundError):
         storage.get(raw_key(MAIL))
+
+
+def test_other_bytes_than_were_recorded_are_no_mail(storage: Storage) -> None:
+    """Whoever knows the hash is never given what rotted, or was changed."""
+    storage.put([StoredObject("a/b", b"x")])
+
+    assert storage.get("a/b", hashlib.sha256(b"x").hexdigest()) == b"x"
+    with pytest.raises(OSError, match="a/b: these are not the bytes"):
+        storage.get("a/b", hashlib.sha256(b"y").hexdigest())
 
 
 def test_what_is_deleted_is_gone_and_its_neighbour_is_not(storage: Storage) -> None:

@@ -16,7 +16,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -31,7 +31,6 @@ from daemon.settings.kind import (
     GIB,
     MIB,
     Kind,
-    UnfitError,
     choice,
     count,
     duration,
@@ -44,6 +43,7 @@ from daemon.settings.model import Table
 from daemon.settings.oauth import Vault
 from daemon.settings.senders import BRANCH, REPO, RULE, Sender
 from daemon.settings.smtp import Smtp
+from daemon.settings.storage import Storage
 from daemon.spec.model import DefinitionOfDone
 from daemon.text import redact
 
@@ -64,17 +64,6 @@ def _database(allowed: str, pattern: str) -> Kind:
     return Kind(allowed, matching(pattern, allowed).read, redact, secret=True)
 
 
-def _read_storage(value: object) -> str:
-    """``file:`` and a path, in any of RFC 8089's forms that name this machine."""
-    scheme, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if colon and scheme != "file":
-        raise UnfitError(f"{scheme}: is not in this release")
-    host, _, path = rest.removeprefix("//").partition("/") if rest.startswith("//") else ("", "", rest)
-    if host not in ("", "localhost") or not path or "\0" in unquote(path):
-        raise UnfitError
-    return f"file:/{path}" if rest.startswith("//") else f"file:{path}"
-
-
 class Database(Table):
     """Where the control plane is."""
 
@@ -90,22 +79,6 @@ class Database(Table):
         repr=False,
         description="A direct connection for LISTEN, where `url` goes through a transaction pooler.",
     )
-
-
-class Storage(Table):
-    """Where bytes lie."""
-
-    url: Annotated[str, Kind('a folder, "file:PATH" (relative to state_dir, or absolute)', _read_storage)] = (
-        Field(
-            default="file:storage",
-            description="Where mails and attachments are kept; a relative path is under `state_dir`.",
-        )
-    )
-
-    @property
-    def path(self) -> Path:
-        """The folder; absolute in settings that were loaded."""
-        return Path(unquote(self.url.removeprefix("file:")))
 
 
 class Routing(Table):
@@ -217,7 +190,9 @@ class Settings(Table):
     @classmethod
     def _under_state_dir(cls, storage: Storage, info: ValidationInfo) -> Storage:
         folder = info.data.get("state_dir")  # missing when it was itself refused
-        return Storage(url=f"file:{quote(str(folder / storage.path))}") if folder else storage
+        if folder is None or storage.path is None:
+            return storage
+        return storage.model_copy(update={"url": f"file:{quote(str(folder / storage.path))}"})
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from daemon.settings.kind import GIB, KIB, MIB, Kind, UnfitError, choice, count, duration, matching, size
+from daemon.settings.kind import GIB, KIB, MIB, UnfitError, choice, count, duration, hidden, matching, size
 from daemon.settings.listen import loopback
 from daemon.settings.model import Table
 from daemon.settings.oauth import OAuth  # noqa: TC001 - pydantic reads the annotations
@@ -31,7 +31,7 @@ _NAME = 'the name of a folder, with "/" between its levels, such as "Specs/Done"
 _FOLDER = matching(rf"{_LEVEL}(?:/{_LEVEL})*", _NAME)
 _TARGET = matching(rf"(?:{_LEVEL}(?:/{_LEVEL})*)?", f'{_NAME}, or "" to leave them where they are')
 _TEXT = matching(r"[^\x00-\x1f\x7f]{1,1000}", "text without control characters")
-_PASSWORD = Kind(_TEXT.allowed, _TEXT.read, lambda _: "***", secret=True)
+_PASSWORD = hidden(_TEXT)
 
 
 class Imap(Table):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,11 @@ def worded(allowed: str, read: Callable[[str], str]) -> Kind:
             raise UnfitError(str(wrong)) from None
 
     return Kind(allowed, read_text)
+
+
+def hidden(kind: Kind) -> Kind:
+    """``kind``, of which no value is ever shown."""
+    return replace(kind, show=lambda _: "***", secret=True)
 
 
 def several(item: Kind, allowed: str, least: int = 0) -> Kind:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from daemon.settings.kind import Kind, UnfitError, choice, matching
+from daemon.settings.kind import Kind, UnfitError, choice, hidden, matching
 from daemon.settings.listen import loopback
 from daemon.settings.model import Table
 
@@ -20,10 +20,6 @@ _KEY = 32  # octets, vault.KEY
 _URL_MAX = 2000
 
 _KEY_WORDS = "32 octets in base64, as openssl rand -base64 32 prints them"
-
-
-def _hidden(_secret: object) -> str:
-    return "***"
 
 
 def _read_key(value: object) -> bytes:
@@ -60,7 +56,7 @@ def _read_url(value: object) -> str:
 
 _URL = Kind('a URL, "https://…"', _read_url)
 _TEXT = matching(r"[\x21-\x7e]{1,500}", "text without spaces, as the provider shows it")
-_SECRET = Kind(_TEXT.allowed, _TEXT.read, _hidden, secret=True)
+_SECRET = hidden(_TEXT)
 _SCOPE = matching(
     r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*", "scopes with one space between"
 )
@@ -126,7 +122,7 @@ class OAuth(Table):
 class Vault(Table):
     """How tokens are kept."""
 
-    key: Annotated[bytes | None, Kind(_KEY_WORDS, _read_key, _hidden, secret=True)] = Field(
+    key: Annotated[bytes | None, hidden(Kind(_KEY_WORDS, _read_key))] = Field(
         default=None,
         repr=False,
         description="What refresh tokens are sealed with in the database, the same for all daemons that use"

@@ -7,6 +7,7 @@ that is. ``put`` returns when the bytes are durable, and may be repeated.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,8 +34,23 @@ class Listed:
     modified: datetime
 
 
+class UnfitError(OSError):
+    """Storage that can't be worked with as it is configured; the text says what to change."""
+
+
 class Storage(Protocol):
     """What every kind of storage does. Its trouble is an OSError that names the place, and what to do."""
+
+    prefix: str
+    """What stands before the keys of all our objects for others who use the same bucket; may be empty."""
+
+    def check(self) -> None:
+        """Find out whether it can be worked with.
+
+        Raises:
+            UnfitError: not before the configuration is changed.
+            OSError: not now.
+        """
 
     def put(self, objects: Iterable[StoredObject]) -> None:
         """Make all of ``objects`` durable, replacing what lies under their keys.
@@ -43,8 +59,13 @@ class Storage(Protocol):
             OSError: not all of them are; those that are harm nobody.
         """
 
-    def get(self, key: str) -> bytes:
-        """The bytes under ``key``; FileNotFoundError when there are none."""
+    def get(self, key: str, sha256: str | None = None) -> bytes:
+        """The bytes under ``key``, whose hash is ``sha256`` if that is given.
+
+        Raises:
+            FileNotFoundError: there are none.
+            OSError: there are others, or nobody knows now.
+        """
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects under ``keys``; what isn't there is no error."""
@@ -72,6 +93,13 @@ def part_key(mail_id: UUID, place: str, sha256: str) -> str:
 def plan_key(mail_id: UUID, number: int) -> str:
     """Where the plan of the mail's ``number``-th specification lies, counted from 1."""
     return f"{_folder(mail_id)}/plan-{number}.json"
+
+
+def intact(content: bytes, where: str, sha256: str | None) -> bytes:
+    """``content``, whose hash is ``sha256`` if that is given; OSError when it isn't."""
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise OSError(f"{where}: these are not the bytes that were stored: another hash than was recorded")
+    return content
 
 
 def _folder(mail_id: UUID) -> str:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from daemon.storage import Listed
+from daemon.storage import Listed, intact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,10 +39,15 @@ class FileStorage:
     is repeated, the files are moved one by one.
     """
 
+    prefix = ""
+
     def __init__(self, root: Path) -> None:
         self.root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def check(self) -> None:
+        """That the folder is there, and ours, was found out when it was opened."""
 
     def put(self, objects: Iterable[StoredObject]) -> None:
         """Make all of ``objects`` durable, replacing what lies under their keys.
@@ -68,9 +73,14 @@ class FileStorage:
                 shutil.rmtree(aside, ignore_errors=True)
             raise
 
-    def get(self, key: str) -> bytes:
-        """The bytes under ``key``; FileNotFoundError when there are none."""
-        return self.path(key).read_bytes()
+    def get(self, key: str, sha256: str | None = None) -> bytes:
+        """The bytes under ``key``, whose hash is ``sha256`` if that is given.
+
+        Raises:
+            FileNotFoundError: there are none.
+            OSError: there are others, or they can't be read.
+        """
+        return intact(self.path(key).read_bytes(), str(self.path(key)), sha256)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects under ``keys``, and each folder that is empty then.
