@@ -36,6 +36,13 @@ select mail_id, place, name, media_type, size, sha256, key, spec_id from intake.
 order by place <> 'raw', place like 'plan-%%', length(place), place
 """
 
+OF_SPEC = """
+select mail_id, place, name, media_type, size, sha256, key, spec_id from intake.parts
+where mail_id in (select mail_id from intake.parts where spec_id = %(spec)s)
+  and place <> 'raw' and (spec_id is null or spec_id = %(spec)s)
+order by spec_id is null, place like 'plan-%%', length(place), place
+"""
+
 INSERT = insert_into("intake.parts", PartRow, "on conflict (mail_id, place) do nothing")
 
 
@@ -48,3 +55,9 @@ def of_mail(conn: Connection, mail_id: UUID) -> list[PartRow]:
     """What of a mail lies in storage: itself, its parts, its plans."""
     with conn.cursor(row_factory=class_row(PartRow)) as cursor:
         return cursor.execute(OF_MAIL, [mail_id]).fetchall()
+
+
+def of_spec(conn: Connection, spec_id: UUID) -> list[PartRow]:
+    """What lies in storage of a specification: its document, its plan, what was attached beside it."""
+    with conn.cursor(row_factory=class_row(PartRow)) as cursor:
+        return cursor.execute(OF_SPEC, {"spec": spec_id}).fetchall()

@@ -24,9 +24,9 @@ BUCKET, PREFIX, REGION = "specifications", "made/here/", "eu-west-3"
 KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
 
-def refusal(status: str, code: str) -> Answer:
+def refusal(status: str, code: str, more: str = "") -> Answer:
     """An error as S3 words it."""
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>"
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message>{more}</Error>"
     return status, [("Content-Type", "application/xml")], body.encode()
 
 
@@ -61,7 +61,7 @@ class Gate:
             sigv4.check(request, {KEY_ID: SECRET}, REGION)
             answer = self.trouble(request)
         except sigv4.RefusedError as wrong:
-            answer = refusal(wrong.status, wrong.code)
+            answer = refusal(wrong.status, wrong.code, wrong.more)
         if answer:
             status, fields, text = answer
             length = [] if any(name == "Content-Length" for name, _ in fields) else [str(len(text))]
@@ -77,6 +77,8 @@ class S3:
     host: str
     port: int
     gate: Gate
+    backend: Any
+    """What the server has: moto's own object."""
 
     def bucket(self, **changes: Any) -> Bucket:
         """What a storage is told of it."""
@@ -109,7 +111,7 @@ class S3:
 
 @contextmanager
 def served() -> Iterator[S3]:
-    """A server with one empty bucket."""
+    """A server without buckets."""
     from moto.backends import get_backend  # noqa: PLC0415 - it costs half a second, to these tests alone
     from moto.server import create_backend_app  # noqa: PLC0415
     from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: PLC0415
@@ -120,13 +122,12 @@ def served() -> Iterator[S3]:
         def log(self, *_: Any) -> None:
             """Say nothing."""
 
-    get_backend("s3")["123456789012"]["aws"].create_bucket(BUCKET, REGION)
     gate = Gate(create_backend_app("s3"))
     server = make_server("127.0.0.1", 0, gate, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield S3("127.0.0.1", server.port, gate)
+        yield S3("127.0.0.1", server.port, gate, get_backend("s3")["123456789012"]["aws"])
     finally:
         server.shutdown()
         server.server_close()
@@ -143,10 +144,7 @@ def s3_server() -> Iterator[S3]:
 @pytest.fixture
 def s3(s3_server: S3) -> S3:
     """The server, sound and with an empty bucket."""
-    from moto.backends import get_backend  # noqa: PLC0415 - as above
-
-    backend = get_backend("s3")["123456789012"]["aws"]
-    backend.reset()
-    backend.create_bucket(BUCKET, REGION)
+    s3_server.backend.reset()
+    s3_server.backend.create_bucket(BUCKET, REGION)
     s3_server.gate.heal()
     return s3_server

@@ -27,11 +27,11 @@ _AUTHORIZATION = re.compile(
 
 
 class RefusedError(Exception):
-    """Why a request isn't served: S3's own code, and the status that goes with it."""
+    """Why a request isn't served: S3's own code, the status that goes with it, and what else is said."""
 
-    def __init__(self, status: str, code: str) -> None:
+    def __init__(self, status: str, code: str, more: str = "") -> None:
         super().__init__(code)
-        self.status, self.code = status, code
+        self.status, self.code, self.more = status, code, more
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Claim:
     payload: str
 
 
+def now() -> datetime:
+    """What the time is here."""
+    return datetime.now(UTC)
+
+
 def check(request: Request, keys: Mapping[str, str], region: str) -> None:
     """Raise RefusedError unless the request is signed with one of ``keys``, for this place and time."""
     query = _query(request.target)
@@ -63,7 +68,7 @@ def check(request: Request, keys: Mapping[str, str], region: str) -> None:
     if key_id not in keys:
         raise RefusedError("403 Forbidden", "InvalidAccessKeyId")
     if scope[1:] != [region, "s3", "aws4_request"] or scope[0] != claim.date[:8]:
-        raise RefusedError("400 Bad Request", "AuthorizationHeaderMalformed")
+        raise RefusedError("400 Bad Request", "AuthorizationHeaderMalformed", f"<Region>{region}</Region>")
     if not hmac.compare_digest(claim.signature, _signature(request, query, claim, keys[key_id])):
         raise RefusedError("403 Forbidden", "SignatureDoesNotMatch")
     if claim.payload not in ("UNSIGNED-PAYLOAD", hashlib.sha256(request.body).hexdigest()):
@@ -75,7 +80,7 @@ def _in_headers(request: Request) -> Claim:
     if not match:
         raise RefusedError("403 Forbidden", "AccessDenied")
     date = request.headers["x-amz-date"]
-    if abs(datetime.now(UTC) - _moment(date)) > SKEW:
+    if abs(now() - _moment(date)) > SKEW:
         raise RefusedError("403 Forbidden", "RequestTimeTooSkewed")
     return Claim(**match.groupdict(), date=date, payload=request.headers["x-amz-content-sha256"])
 
@@ -85,7 +90,7 @@ def _in_url(query: list[tuple[str, str]]) -> Claim:
     date, lasts = given["X-Amz-Date"], timedelta(seconds=int(given["X-Amz-Expires"]))
     if not timedelta(0) < lasts <= WEEK:
         raise RefusedError("400 Bad Request", "AuthorizationQueryParametersError")
-    if not _moment(date) - SKEW <= datetime.now(UTC) <= _moment(date) + lasts:
+    if not _moment(date) - SKEW <= now() <= _moment(date) + lasts:
         raise RefusedError("403 Forbidden", "AccessDenied")
     return Claim(
         given["X-Amz-Credential"],

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from daemon.storage import StoredObject, part_key, plan_key, raw_key
+from daemon.storage import StoredObject, objects, part_key, plan_key, raw_key
 from daemon.storage.files import FileStorage
 from daemon.storage.objects import ObjectStorage
 
@@ -123,13 +123,26 @@ def test_deleting_what_is_not_there_is_no_error(storage: Storage) -> None:
     assert keys(storage) == []
 
 
-def test_more_are_deleted_than_one_request_may_name(storage: Storage) -> None:
-    """S3 takes a thousand keys at once."""
-    many = [f"mails/ab/{number}" for number in range(1001)]
+def test_more_are_deleted_than_one_request_names(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Request by request."""
+    monkeypatch.setattr(objects, "PAGE", 10)
+    many = [f"mails/ab/{number}" for number in range(21)]
+    put(storage, *many)
+    assert len(keys(storage)) == len(many)
+
+    storage.delete(iter(many))
+
+    assert keys(storage) == []
+
+
+@pytest.mark.long
+def test_more_are_listed_than_the_server_gives_at_once(storage: Storage) -> None:
+    """S3 gives, and takes, a thousand keys; a page is got when it is wanted."""
+    many = {f"mails/ab/{number}" for number in range(objects.PAGE + 1)}
     put(storage, *many)
 
+    assert set(keys(storage)) == many
     storage.delete(many)
-
     assert keys(storage) == []
 
 

@@ -95,11 +95,11 @@ def export(what: str, config: Path | None) -> None:
         found = stories.of(conn, what, display.OF_A_SENDER)
         if len(found) != 1:
             raise edge.Fatal(f"{what!r} names {len(found)} mails; specpost mails lists those there are")
-        key = display.raw_key(parts.of_mail(conn, found[0].id))
-    if key is None:
+        raw = display.raw(parts.of_mail(conn, found[0].id))
+    if raw is None:
         raise edge.Fatal(f"only that it came was kept of mail {found[0].id}: specpost why tells its life")
     with edge.explained(), closing(wiring.storage(settings)) as storage:
-        sys.stdout.buffer.write(storage.get(key))
+        sys.stdout.buffer.write(storage.get(raw.key, raw.sha256))
 
 
 COMMANDS = (mails, why, export)

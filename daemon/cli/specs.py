@@ -10,8 +10,20 @@ import click
 from daemon.cli import edge
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from pathlib import Path
     from uuid import UUID
+
+
+def _lasting(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
+    if value is None:
+        return None
+    from daemon.commands import lending
+
+    try:
+        return lending.lasting(value)
+    except ValueError as wrong:
+        raise click.BadParameter(f"{value!r} is not {wrong}") from None
 
 
 @click.command()
@@ -34,17 +46,30 @@ def specs(count: int, *, as_json: bool, config: Path | None) -> None:
 
 @click.command()
 @click.argument("spec_id", callback=edge.spec_id)
+@click.option(
+    "--urls",
+    "lasts",
+    is_flag=False,
+    flag_value="24h",
+    callback=_lasting,
+    metavar="[DURATION]",
+    help="URLs of what is stored: by these anybody can read it, for 24h or as long as you say, at most 7d.",
+)
 @edge.as_json
 @edge.config
-def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
+def show(spec_id: UUID, lasts: timedelta | None, *, as_json: bool, config: Path | None) -> None:
     """Show one specification.
 
-    Its sprints, their Definition of Done, and its events.
+    Its sprints, their Definition of Done, and its events. With --urls also
+    where its document, its plan and what came with it can be read.
 
     \b
-    Example:
+    Examples:
       specpost show 7d0c1f3e-… --json | jq '.sprints[].dod_json'
+      specpost show 7d0c1f3e-… --urls 2h
     """
+    from contextlib import closing
+
     from daemon.commands import display
     from db import events, sprints
     from db import specs as table
@@ -53,7 +78,15 @@ def show(spec_id: UUID, *, as_json: bool, config: Path | None) -> None:
         spec = table.get(conn, spec_id)
         if spec is None:
             raise edge.Fatal(f"there is no specification {spec_id}; specpost specs lists those there are")
-        display.spec(spec, sprints.of_spec(conn, spec_id), events.last(conn, 1000, spec_id), as_json=as_json)
+        urls = []
+        if lasts:
+            from daemon import wiring
+            from daemon.commands import lending
+
+            with closing(wiring.storage(edge.settings(config))) as storage:
+                urls = lending.lend(conn, storage, spec_id, lasts)
+        made, told = sprints.of_spec(conn, spec_id), events.last(conn, 1000, spec_id)
+        display.spec(spec, made, told, urls, as_json=as_json)
 
 
 @click.command()

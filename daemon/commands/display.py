@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from daemon.commands.lending import Lent
     from db.events import Event
     from db.specs import Spec
     from db.sprints import Sprint
@@ -34,10 +35,19 @@ def specs(found: Sequence[Spec], *, as_json: bool) -> None:
         table(("RECEIVED", "SPEC", "REPOSITORY", "DONE", "FROM"), rows)
 
 
-def spec(found: Spec, sprints: Sequence[Sprint], events: Sequence[Event], *, as_json: bool) -> None:
-    """One specification with its sprints and events."""
+def spec(
+    found: Spec,
+    sprints: Sequence[Sprint],
+    events: Sequence[Event],
+    urls: Sequence[Lent] = (),
+    *,
+    as_json: bool,
+) -> None:
+    """One specification with its sprints and events, and where its parts can be read if that was asked."""
     if as_json:
         told = {"sprints": [asdict(s) for s in sprints], "events": [asdict(e) for e in events]}
+        if urls:
+            told["urls"] = [asdict(each) for each in urls]
         click.echo(json_line(asdict(found) | told))
         return
     click.echo(f"spec     {found.id}")
@@ -45,6 +55,10 @@ def spec(found: Spec, sprints: Sequence[Sprint], events: Sequence[Event], *, as_
     click.echo(f"from     {printable(found.created_by or '-')}")
     click.echo(f"received {when(found.created_at)}")
     click.echo(f"stored   {printable(found.storage_path)}\n")
+    for lent in urls:
+        click.echo(f"{printable(lent.name or lent.media_type)}, {lent.size:,} bytes\n  {lent.url}")
+    if urls:
+        click.echo()
     table(
         ("SPRINT", "STATE", "DONE WHEN", "ID"),
         [(s.label, s.state, dod(s.dod_json), str(s.id)) for s in sprints],

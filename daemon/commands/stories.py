@@ -199,6 +199,6 @@ def _plain(story: Story) -> dict[str, Any]:
     return asdict(story.mail) | {name: [asdict(each) for each in getattr(story, name)] for name in lists}
 
 
-def raw_key(parts: Sequence[PartRow]) -> str | None:
-    """Under which key a mail lies as it came; None when it wasn't kept."""
-    return next((part.key for part in parts if part.place == "raw"), None)
+def raw(parts: Sequence[PartRow]) -> PartRow | None:
+    """The mail as it came; None when it wasn't kept."""
+    return next((part for part in parts if part.place == "raw"), None)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ import click
 import psycopg
 
 from daemon import database, whereabouts, wiring
-from daemon.commands import display, posting
+from daemon.commands import display, lending, posting
 from db import events, specs, sprints
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 EXAMPLE = "example.yaml"
 #: Seconds for the daemon to come up; the first start makes a database.
 START_TIMEOUT = 120.0
-#: Seconds for which the URL of what was stored can be opened.
-LOOK = 3600
+#: How long the URL of what was stored can be opened.
+LOOK = timedelta(hours=1)
 
 
 class TrialError(Exception):
@@ -82,9 +83,9 @@ def _show_the_rows(settings: Settings, spec_id: UUID) -> None:
             raise TrialError(f"the daemon said it took {spec_id}, and there is no such row")
         _title("The rows it wrote: specs, sprints, status_events")
         display.spec(spec, sprints.of_spec(conn, spec.id), events.last(conn, 10, spec.id), as_json=False)
-    _title("Where the attachment lies, byte for byte")
-    with closing(wiring.storage(settings)) as storage:
-        click.echo(storage.sign(spec.storage_path, LOOK))
+        _title("Where the attachment lies, byte for byte")
+        with closing(wiring.storage(settings)) as storage:
+            click.echo(lending.lend(conn, storage, spec.id, LOOK)[0].url)
 
 
 @contextmanager

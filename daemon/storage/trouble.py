@@ -37,7 +37,7 @@ _STATUS = re.compile(r"status code: (?P<status>\d{3})(?P<words>[^:\n]*)")
 _CODE = re.compile(r"<Code>(?P<code>\w+)</Code>")
 _REGION_SAID = re.compile(r"<Region>(?P<region>[\w-]+)</Region>")
 #: Where AWS's machines get their credentials, asked when none are given.
-_METADATA = re.compile(r"http://(?:169\.254\.169\.254|\[?fd00:ec2::254)")
+_METADATA = re.compile(r"/latest/(?:api/token|meta-data)")
 
 
 def trouble(said: str, where: str, *, by_role: bool) -> OSError:

@@ -1,0 +1,370 @@
+"""A bucket that is wrong, away, slow or lying: what is said of it, and how soon."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+import urllib3
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from daemon.storage import StoredObject, UnfitError, objects
+from daemon.storage.objects import ObjectStorage
+from tests import sigv4
+from tests.fix_s3 import BUCKET, KEY_ID, PREFIX, REGION, SECRET, refusal
+from tests.proxy import proxied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from daemon.storage import Storage
+    from tests.fix_s3 import S3, Answer
+
+KEY = "mails/ab/x/raw.eml"
+#: A secret that is nobody's.
+OTHER = "8Zb1nQeTqvLxg2/not+the+one"
+#: Each way to need the server.
+CALLS: dict[str, Callable[[Storage], Any]] = {
+    "check": lambda storage: storage.check(),
+    "put": lambda storage: storage.put([StoredObject(KEY, b"x")]),
+    "get": lambda storage: storage.get(KEY),
+    "list": lambda storage: list(storage.list()),
+    "delete": lambda storage: storage.delete([KEY]),
+}
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+
+def opened(s3: S3, **changes: Any) -> ObjectStorage:
+    """A storage in the server's bucket, or one that is configured a little otherwise."""
+    return ObjectStorage(s3.bucket(**changes))
+
+
+@every_call
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"secret_access_key": OTHER},
+            "SignatureDoesNotMatch: the secret is not this key's; mend [storage]",
+        ),
+        ({"access_key_id": "AKIDANOTHER"}, "InvalidAccessKeyId: nobody has this key; mend [storage]"),
+        ({"region": "us-east-1"}, "the bucket is in another region than [storage] region says: eu-west-3"),
+        ({"name": "nobodys"}, "NoSuchBucket: there is no such bucket; make it, or mend [storage] url"),
+    ],
+    ids=["secret", "key", "region", "bucket"],
+)
+def test_what_only_an_operator_can_mend_is_said(
+    s3: S3, call: Callable[[Storage], Any], changes: dict[str, str], words: str
+) -> None:
+    """With the bucket, its place, and what to do; never with a secret, nor with what was signed."""
+    with pytest.raises(UnfitError) as raised:
+        call(opened(s3, **changes))
+
+    said = str(raised.value)
+    assert said.startswith(f"s3://{changes.get('name', BUCKET)}/made/here at {s3.endpoint}: ")
+    assert words in said
+    assert not any(secret in repr(raised.value) for secret in (SECRET, OTHER, "AWS4-HMAC-SHA256"))
+    assert raised.value.__cause__ is None
+    assert len(s3.gate.requests) == 1
+
+
+@every_call
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (refusal("403 Forbidden", "AccessDenied"), "it needs s3:PutObject"),
+        (refusal("301 Moved Permanently", "PermanentRedirect"), "in another region"),
+        (("403 Forbidden", [], b"<html>who are you</html>"), "403: whose key it is may not do this"),
+        (
+            ("404 Not Found", [], b"<html>no such page</html>"),
+            "there is no S3 at this place; mend [storage] end",
+        ),
+    ],
+    ids=["policy", "redirect", "403", "404"],
+)
+def test_a_server_that_refuses_is_wrong(
+    s3: S3, call: Callable[[Storage], Any], answer: Answer, words: str
+) -> None:
+    """Whether S3 says it in its own way or something in front of it does."""
+    s3.gate.trouble = lambda _: answer
+
+    with pytest.raises(UnfitError) as raised:
+        call(opened(s3))
+
+    assert words in str(raised.value)
+
+
+SLOW_DOWN = refusal("503 Slow Down", "SlowDown"), "503 Service Unavailable SlowDown"
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "words"),
+    [
+        (CALLS["put"], refusal("500 Internal Server Error", "InternalError"), "500 .* InternalError"),
+        (CALLS["put"], refusal("429 Too Many Requests", "TooManyRequests"), "429 .* TooManyRequests"),
+        *((call, *SLOW_DOWN) for call in CALLS.values()),
+    ],
+    ids=["500", "429", *(f"503-{name}" for name in CALLS)],
+)
+def test_a_server_in_trouble_is_asked_again_and_soon_given_up(
+    s3: S3, call: Callable[[Storage], Any], answer: Answer, words: str
+) -> None:
+    """It may pass, so the text says no more than what the server does."""
+    s3.gate.trouble = lambda _: answer
+    begun = time.monotonic()
+
+    with pytest.raises(OSError, match=words) as raised:
+        call(opened(s3))
+
+    assert not isinstance(raised.value, UnfitError)
+    assert len(s3.gate.requests) == 1 + objects.RETRIES
+    assert time.monotonic() - begun < 6
+
+
+@pytest.mark.parametrize("call", [CALLS["put"], CALLS["get"]], ids=["put", "get"])
+def test_one_stumble_is_nobody_s_trouble(s3: S3, call: Callable[[Storage], Any]) -> None:
+    """The first answer is an error, the next one is right."""
+    opened(s3).put([StoredObject(KEY, b"x")])
+    answers = iter([refusal("503 Slow Down", "SlowDown")])
+    s3.gate.trouble = lambda _: next(answers, None)
+
+    call(opened(s3))
+
+
+@pytest.mark.parametrize("call", [CALLS["check"], CALLS["put"]], ids=["check", "put"])
+def test_a_server_that_is_not_there_is_said_so(s3: S3, call: Callable[[Storage], Any]) -> None:
+    """Its port is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        endpoint = f"http://127.0.0.1:{gone.getsockname()[1]}"
+
+    with pytest.raises(OSError, match=f"at {endpoint}: .*it can't be reached: Connection refused") as raised:
+        call(opened(s3, endpoint=endpoint))
+
+    assert not isinstance(raised.value, UnfitError)
+
+
+def test_a_name_that_nobody_has_is_said_so(s3: S3) -> None:
+    """The resolver's own words; it may be the resolver that is away."""
+    with pytest.raises(OSError, match="it can't be reached: failed to lookup"):
+        opened(s3, endpoint="http://nowhere.invalid").check()
+
+
+def test_what_speaks_no_tls_is_said_so(s3: S3) -> None:
+    """As https to a port of plain http."""
+    with pytest.raises(OSError, match=r"it can't be reached: .*Invalid"):
+        opened(s3, endpoint=s3.endpoint.replace("http:", "https:")).check()
+
+
+@every_call
+def test_a_server_that_falls_silent_is_given_up(
+    s3: S3, call: Callable[[Storage], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deadline of ours ends the wait, and no retry makes it longer."""
+    with proxied(s3.host, s3.port) as proxy:
+        storage = opened(s3, endpoint=f"http://{proxy.host}:{proxy.port}")
+        storage.check()
+        proxy.black_hole()
+        monkeypatch.setattr(objects, "PATIENCE", 0.1)
+        monkeypatch.setattr(objects, "LONGEST", 0.2)
+        begun = time.monotonic()
+
+        with pytest.raises(TimeoutError, match=f"{proxy.port}: .*no answer within"):
+            call(storage)
+
+        assert time.monotonic() - begun < 1.5
+        proxy.heal()
+
+
+def test_the_deadlines_end_before_storage_counts_as_dead() -> None:
+    """A batch as heavy as one can be is given up while the watchdog still waits (ledger.py)."""
+    from daemon.ledger import STORAGE_TIMEOUT  # noqa: PLC0415 - a room above
+
+    assert objects.LONGEST + objects.PATIENCE < STORAGE_TIMEOUT
+
+
+def test_bytes_that_changed_on_the_way_there_are_refused(s3: S3) -> None:
+    """The signature covers their hash, so the server sees it."""
+    s3.gate.spoil = lambda body: body.replace(b"good", b"evil")
+
+    with pytest.raises(OSError, match="400 Bad Request XAmzContentSHA256Mismatch"):
+        opened(s3).put([StoredObject(KEY, b"good")])
+
+    s3.gate.heal()
+    with pytest.raises(FileNotFoundError, match=rf"{PREFIX}{KEY}: there is no such object"):
+        opened(s3).get(KEY)
+
+
+def test_bytes_that_changed_on_the_way_back_are_seen(s3: S3) -> None:
+    """By whoever knows their hash; and what ends early is seen by everybody."""
+    storage = opened(s3)
+    about = [("ETag", '"x"'), ("Last-Modified", "Sun, 22 Nov 2026 10:00:00 GMT")]
+    s3.gate.trouble = lambda _: ("200 OK", about, b"evil")
+    with pytest.raises(OSError, match="these are not the bytes"):
+        storage.get(KEY, hashlib.sha256(b"good").hexdigest())
+
+    s3.gate.trouble = lambda _: (
+        "200 OK",
+        [*about, ("Content-Length", "9"), ("Connection", "close")],
+        b"good",
+    )
+    with pytest.raises(OSError, match="s3://specifications"):
+        storage.get(KEY)
+
+
+def test_one_batch_is_put_side_by_side_and_no_wider(s3: S3) -> None:
+    """So many at once as were agreed on; none waits for another that it needn't."""
+    together = threading.Barrier(objects.SIDE_BY_SIDE)
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def count(_request: sigv4.Request) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        together.wait(10)  # breaks unless as many are there
+        with lock:
+            now[0] -= 1
+
+    s3.gate.trouble = count
+    batch = [StoredObject(f"mails/{number}", b"x") for number in range(2 * objects.SIDE_BY_SIDE)]
+
+    opened(s3).put(batch)
+
+    assert most[0] == objects.SIDE_BY_SIDE
+    assert len(s3.gate.requests) == len(batch)
+
+
+def test_when_one_fails_the_rest_is_not_begun(s3: S3) -> None:
+    """The batch is lost, and the store has trouble enough."""
+    s3.gate.trouble = lambda _: refusal("403 Forbidden", "AccessDenied")
+
+    with pytest.raises(UnfitError):
+        opened(s3).put([StoredObject(f"mails/{number}", b"x") for number in range(500)])
+
+    assert len(s3.gate.requests) < 100
+
+
+def test_what_the_settings_leave_out_the_environment_says(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By AWS's own names, as in a container."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": REGION,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    opened(s3, access_key_id=None, secret_access_key=None, region=None).check()
+
+
+def test_what_the_settings_say_goes_over_the_environment(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that was meant for another program does nothing."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "another")
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true")
+
+    opened(s3).check()
+
+
+def test_credentials_that_nobody_has_are_asked_for(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's machines may have a role; beside another store there is none to wait for."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", s3.endpoint)
+
+    with pytest.raises(UnfitError, match=r"no credentials were found; set \[storage\] access_key_id"):
+        opened(s3, access_key_id=None, secret_access_key=None).check()
+
+
+def test_nothing_shows_the_secret(s3: S3) -> None:
+    """Not what a traceback or a debugger prints."""
+    assert SECRET not in repr(s3.bucket()) + str(s3.bucket())
+    assert SECRET not in repr(vars(opened(s3)))
+
+
+def read(url: str) -> bytes:
+    """What is at a URL, asked for without any credentials."""
+    with urlopen(url) as response:  # noqa: S310 - our own URL
+        content: bytes = response.read()
+        return content
+
+
+def refused(url: str) -> str:
+    """The code with which a URL is refused."""
+    with pytest.raises(HTTPError) as raised:
+        read(url)
+    with closing(raised.value):
+        return raised.value.read().decode().partition("<Code>")[2].partition("</Code>")[0]
+
+
+def test_a_signed_url_opens_this_object_and_no_other(s3: S3) -> None:
+    """Anybody can read who has it, and make nothing else of it."""
+    storage = opened(s3)
+    storage.put([StoredObject("mails/ab/x/1-aa", b"document"), StoredObject("mails/ab/x/1-bb", b"other")])
+
+    url = storage.sign("mails/ab/x/1-aa", 60)
+
+    assert read(url) == b"document"
+    assert refused(url.replace("1-aa", "1-bb")) == "SignatureDoesNotMatch"
+    assert refused(url.replace("Expires=60", "Expires=6000")) == "SignatureDoesNotMatch"
+    assert refused(url.partition("?")[0]) == "AccessDenied"
+    assert urllib3.request("DELETE", url).status == 403
+    assert SECRET not in url
+
+
+def test_a_signed_url_ends(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it was said to."""
+    storage = opened(s3)
+    storage.put([StoredObject(KEY, b"x")])
+    url = storage.sign(KEY, 3600)
+
+    def later(**ago: float) -> Callable[[], datetime]:
+        return lambda: datetime.now(UTC) + timedelta(**ago)
+
+    monkeypatch.setattr(sigv4, "now", later(minutes=59))
+    assert read(url) == b"x"
+    monkeypatch.setattr(sigv4, "now", later(minutes=61))
+    assert refused(url) == "AccessDenied"
+
+
+def test_a_bucket_may_stand_in_the_host_s_name(s3: S3) -> None:
+    """Where the store wants it so; what is signed is for that host."""
+    storage = opened(s3, endpoint=f"http://localhost:{s3.port}", path_style=False)
+
+    url = storage.sign(KEY, 60)
+
+    host, _, target = url.removeprefix("http://").partition("/")
+    assert host == f"{BUCKET}.localhost:{s3.port}"
+    assert target.startswith(PREFIX + KEY)
+    answer = urllib3.request("GET", f"{s3.endpoint}/{target}", headers={"Host": host})
+    assert b"SignatureDoesNotMatch" not in answer.data
+    assert b"AccessDenied" not in answer.data
+
+
+def signed(s3: S3, secret: str, auth: type[Any], method: str = "GET", **more: Any) -> AWSRequest:
+    """A request as botocore signs it."""
+    request = AWSRequest(method, f"{s3.endpoint}/{BUCKET}?list-type=2&prefix=a%20b", **more)
+    auth(Credentials(KEY_ID, secret), "s3", REGION).add_auth(request)
+    return request
+
+
+@pytest.mark.parametrize("auth", [S3SigV4Auth, S3SigV4QueryAuth])
+@pytest.mark.parametrize(("secret", "status"), [(SECRET, 200), ("another", 403)])
+def test_the_gate_knows_amazon_s_own_signatures(s3: S3, auth: type[Any], secret: str, status: int) -> None:
+    """Else what it takes from us would prove nothing."""
+    request = signed(s3, secret, auth).prepare()
+
+    answer = urllib3.request("GET", request.url, headers=dict(request.headers))
+
+    assert answer.status == status
