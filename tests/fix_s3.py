@@ -118,6 +118,7 @@ def served() -> Iterator[S3]:
 
     class Quiet(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits 40 ms behind its headers
 
         def log(self, *_: Any) -> None:
             """Say nothing."""

@@ -11,7 +11,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 import psycopg
@@ -25,7 +27,6 @@ from tests.parts import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
-    from pathlib import Path
 
     from tests.fix_daemon import Daemon
     from tests.fix_database import Database
@@ -272,6 +273,11 @@ def test_show_tells_a_specification(daemon: Daemon, spec: Path) -> None:
     assert [sprint["label"] for sprint in data["sprints"]] == ["S1", "S2"]
     assert [event["phase"] for event in data["events"]] == ["SPEC_RECEIVED", "PLANNING"]
     assert specpost("show", "00000000-0000-0000-0000-000000000000", env=daemon.env).returncode == 1
+    assert "file://" not in told
+    urls = specpost("show", spec_id, "--urls", env=daemon.env).stdout
+    document = urls.partition("spec.yaml, ")[2].splitlines()[1].strip()
+    assert document.startswith("file:///")
+    assert Path(urlsplit(document).path).read_text() == SPEC
 
 
 def test_what_is_no_id_is_told_where_ids_are() -> None:

@@ -171,7 +171,6 @@ def test_a_folder_with_a_percent_sign_is_that_folder(toml: Toml) -> None:
         (r'"\u001b[2J\n" = 1', 1, r": \x1b[2J\n: unknown key"),
         ("smtp = 3", 1, "given no table; allowed: a table, [smtp]"),
         ("state_dir = 3", 1, "given 3; allowed: a path"),
-        ('[storage]\nurl = "s3://bucket"', 2, "(s3: is not in this release); allowed: a folder"),
         ('[storage]\nurl = "file://elsewhere/x"', 2, "allowed: a folder"),
         ('[smtp]\nlisten = [\n  "127.0.0.1:1",\n  "submission://:587",\n]', 2, "'submission://:587'"),
         ('[smtp]\nlisten = "imap://127.0.0.1:143"', 2, "imap:// is not in this release"),

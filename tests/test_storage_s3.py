@@ -78,6 +78,14 @@ def test_what_only_an_operator_can_mend_is_said(
     assert len(s3.gate.requests) == 1
 
 
+def test_a_limit_of_the_store_s_is_named(s3: S3) -> None:
+    """Else mails of this size would be deferred, and nobody knew why."""
+    s3.gate.trouble = lambda _: refusal("400 Bad Request", "EntityTooLarge")
+
+    with pytest.raises(UnfitError, match=r"EntityTooLarge: .*; raise its limit, or lower \[smtp\] max_size"):
+        CALLS["put"](opened(s3))
+
+
 @every_call
 @pytest.mark.parametrize(
     ("answer", "words"),

@@ -163,7 +163,7 @@ def leaves(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
 def test_the_example_shows_the_defaults() -> None:
     """A default that changes changes the example with it."""
     examples = {
-        *("state_dir", "database.url", "readers.processes", "dns.servers"),
+        *("state_dir", "database.url", "storage.url", "readers.processes", "dns.servers"),
         *("smtp.listen", "smtp.hostname", "smtp.recipients", "smtp.relays"),
         *("senders.NAME.from", "senders.NAME.repos", "senders.NAME.proof"),
         *("imap.NAME.host", "imap.NAME.port", "imap.NAME.user"),

@@ -7,7 +7,7 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from daemon.text import printable
+from daemon.text import printable, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -101,4 +101,4 @@ def _named(key: Key) -> str:
 
 
 def _shown(value: object) -> str:
-    return printable(json.dumps(value, ensure_ascii=False, default=str), 80)
+    return printable(redact(json.dumps(value, ensure_ascii=False, default=str)), 80)

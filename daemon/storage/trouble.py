@@ -9,12 +9,14 @@ from daemon.storage import UnfitError
 
 _CREDENTIALS = "mend [storage] access_key_id and secret_access_key"
 _REGION = "the bucket is in another region than [storage] region says"
+_TOO_LARGE = "it takes no object of this size; raise its limit, or lower [smtp] max_size"
 #: What S3's codes ask of an operator. With any of them no trying again will help.
 _UNFIT = {
     "AccessDenied": "whose key it is may not do this; it needs s3:PutObject, s3:GetObject, s3:DeleteObject on"
     " the objects, and s3:ListBucket on the bucket",
     "AllAccessDisabled": "the bucket is closed to everybody",
     "AuthorizationHeaderMalformed": _REGION,
+    "EntityTooLarge": _TOO_LARGE,
     "ExpiredToken": "the token has expired; give [storage] keys that last",
     "IllegalLocationConstraintException": _REGION,
     "InvalidAccessKeyId": f"nobody has this key; {_CREDENTIALS}",
@@ -30,6 +32,7 @@ _UNFIT_STATUS = {
     "403": _UNFIT["AccessDenied"],
     "404": "there is no S3 at this place; mend [storage] endpoint",
     "405": "there is no S3 at this place; mend [storage] endpoint",
+    "413": _TOO_LARGE,
 }
 _NOBODY = "no credentials were found; set [storage] access_key_id and secret_access_key"
 
