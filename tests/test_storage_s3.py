@@ -232,14 +232,16 @@ def test_bytes_that_changed_on_the_way_back_are_seen(s3: S3) -> None:
 def test_one_batch_is_put_side_by_side_and_no_wider(s3: S3) -> None:
     """So many at once as were agreed on; none waits for another that it needn't."""
     together = threading.Barrier(objects.SIDE_BY_SIDE)
-    lock, now, most = threading.Lock(), [0], [0]
+    changed, now, most = threading.Condition(), [0], [0]
 
     def count(_request: sigv4.Request) -> None:
-        with lock:
+        with changed:
             now[0] += 1
             most[0] = max(most[0], now[0])
+            changed.notify_all()
         together.wait(10)  # breaks unless as many are there
-        with lock:
+        with changed:
+            changed.wait_for(lambda: now[0] > objects.SIDE_BY_SIDE, 0.2)
             now[0] -= 1
 
     s3.gate.trouble = count
@@ -344,6 +346,24 @@ def test_a_signed_url_ends(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(url) == b"x"
     monkeypatch.setattr(sigv4, "now", later(minutes=61))
     assert refused(url) == "AccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("path_style", "place"),
+    [(True, f"s3.{REGION}.amazonaws.com/{BUCKET}/"), (False, f"{BUCKET}.s3.{REGION}.amazonaws.com/")],
+)
+def test_without_an_endpoint_it_is_aws(s3: S3, *, path_style: bool, place: str) -> None:
+    """In the bucket's region, by TLS."""
+    url = opened(s3, endpoint=None, path_style=path_style).sign(KEY, 60)
+
+    assert url.startswith(f"https://{place}{PREFIX}{KEY}?")
+
+
+def test_a_large_object_is_one_request(s3: S3) -> None:
+    """So it is there whole or not at all, and a kill leaves no parts of it that cost and that nobody sees."""
+    opened(s3).put([StoredObject(KEY, bytes(12 << 20))])
+
+    assert [(each.method, len(each.body)) for each in s3.gate.requests] == [("PUT", 12 << 20)]
 
 
 def test_a_bucket_may_stand_in_the_host_s_name(s3: S3) -> None:

@@ -78,7 +78,7 @@ def show(spec_id: UUID, lasts: timedelta | None, *, as_json: bool, config: Path 
         spec = table.get(conn, spec_id)
         if spec is None:
             raise edge.Fatal(f"there is no specification {spec_id}; specpost specs lists those there are")
-        urls = []
+        urls = None
         if lasts:
             from daemon import wiring
             from daemon.commands import lending

@@ -39,14 +39,14 @@ def spec(
     found: Spec,
     sprints: Sequence[Sprint],
     events: Sequence[Event],
-    urls: Sequence[Lent] = (),
+    urls: Sequence[Lent] | None = None,
     *,
     as_json: bool,
 ) -> None:
     """One specification with its sprints and events, and where its parts can be read if that was asked."""
     if as_json:
         told = {"sprints": [asdict(s) for s in sprints], "events": [asdict(e) for e in events]}
-        if urls:
+        if urls is not None:
             told["urls"] = [asdict(each) for each in urls]
         click.echo(json_line(asdict(found) | told))
         return
@@ -55,7 +55,7 @@ def spec(
     click.echo(f"from     {printable(found.created_by or '-')}")
     click.echo(f"received {when(found.created_at)}")
     click.echo(f"stored   {printable(found.storage_path)}\n")
-    for lent in urls:
+    for lent in urls or ():
         click.echo(f"{printable(lent.name or lent.media_type)}, {lent.size:,} bytes\n  {lent.url}")
     if urls:
         click.echo()

@@ -46,7 +46,7 @@ def lasting(text: str) -> timedelta:
 
 
 def lend(conn: Connection, storage: Storage, spec_id: UUID, lasts: timedelta) -> list[Lent]:
-    """A specification's document, the attachments of its mail, and its plan; not the mail itself."""
+    """A specification's document, its plan, and the attachments of its mail; not the mail itself."""
     seconds = int(lasts.total_seconds())
     return [
         Lent(part.name, part.media_type, part.size, part.sha256, storage.sign(part.key, seconds))

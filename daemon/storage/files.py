@@ -99,9 +99,10 @@ class FileStorage:
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """What lies under keys that begin with ``prefix``, in no order.
 
-        What a kill left of a put that never ended is listed too: there a
-        folder in the key begins with a dot. One without files is listed as
-        its name and a slash, and can be deleted by that.
+        What is being put is listed too, and what a kill left of that: there
+        a folder in the key begins with a dot. One without files is listed as
+        its name and a slash, and can be deleted by that. Only its age tells
+        a leftover from what is still under way.
         """
         return _listed(str(self.root), prefix.rpartition("/")[0], prefix)
 
