@@ -73,21 +73,33 @@ class Ledger:
         except BROKEN_OFF:
             return self._transact(batch)
 
+    def rehearse(self, batch: Sequence[Judged]) -> list[Outcome]:
+        """What ``commit`` would come to now; nothing is stored, and nothing stays written."""
+        with self._pool.connection(DATABASE_TIMEOUT) as conn, conn.pipeline():
+            outcomes, _ = self._written(conn, batch)
+            conn.rollback()
+        return outcomes
+
     def _transact(self, batch: Sequence[Judged]) -> list[Outcome]:
         with self._pool.connection(DATABASE_TIMEOUT) as conn, conn.pipeline():  # waits only where it asks
-            known = accepted_before(conn, batch)
-            told = lost(conn, batch) | self._turned_away(conn, batch, known)
-            kept = [judged for judged in batch if id(judged) not in told]
-            known |= copies(kept, known)
-            again = rejected_before(conn, kept)
-            outcomes, new = record(conn, kept, known, again, self._prefix)
+            outcomes, new = self._written(conn, batch)
             self._store(new)  # while the database is at work on what it was sent
             conn.commit()
-        told |= dict(zip(map(id, kept), outcomes, strict=True))
-        for judged in kept:
-            if told[id(judged)].verdict is Verdict.ACCEPTED:
+        for judged, outcome in zip(batch, outcomes, strict=True):
+            if outcome.verdict is Verdict.ACCEPTED:
                 self._rates.count(judged.sender)
-        return [told[id(judged)] for judged in batch]
+        return outcomes
+
+    def _written(self, conn: Connection[Any], batch: Sequence[Judged]) -> tuple[list[Outcome], list[Judged]]:
+        """Write what the batch leaves behind: its outcomes, and those whose objects are to be stored."""
+        known = accepted_before(conn, batch)
+        told = lost(conn, batch) | self._turned_away(conn, batch, known)
+        kept = [judged for judged in batch if id(judged) not in told]
+        known |= copies(kept, known)
+        again = rejected_before(conn, kept)
+        outcomes, new = record(conn, kept, known, again, self._prefix)
+        told |= dict(zip(map(id, kept), outcomes, strict=True))
+        return [told[id(judged)] for judged in batch], new
 
     def _turned_away(
         self, conn: Connection[Any], batch: Sequence[Judged], known: Known
@@ -165,8 +177,10 @@ def rejected_before(conn: Connection[Any], batch: Sequence[Judged]) -> set[int]:
 
 
 def has_room(conn: Connection[Any], judged: Judged) -> bool:
-    """Whether one more mail can be held."""
-    held = mails.held(conn, judged.envelope.peer)
+    """Whether a mail can be held; one that is held already takes no more room."""
+    held = mails.held(conn, judged.envelope.peer, judged.id)
+    if held.known:
+        return True
     fits = held.size + len(judged.envelope.raw) <= HELD_BYTES
     alone = judged.envelope.slot is None  # a mailbox is everybody's, and no peer
     return held.mails < HELD_MAILS and fits and not (alone and held.of_peer >= HELD_A_PEER)

@@ -81,6 +81,11 @@ class Logins:
         """
         return cls(entries(content(path), path))
 
+    def get(self, name: str) -> Login | None:
+        """Whose name it is; None when it is nobody's."""
+        entry = self._entries.get(name)
+        return entry.login if entry else None
+
     def check(self, name: str, password: str) -> Login | None:
         """Who this is; None when it is nobody.
 

@@ -53,8 +53,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """How many mails are held, their bytes, and how many of them one peer brought within a day."""
+    """How many mails are held, their bytes, and how many of them one peer brought within a day.
 
+    ``known`` says that the mail that was asked about is one of them.
+    """
+
+    known: bool
     mails: int
     size: int
     of_peer: int
@@ -98,10 +102,10 @@ group by m.id
 
 
 HELD = """
-select count(*) as mails, coalesce(sum(m.size), 0)::bigint as size,
+select coalesce(bool_or(m.id = %(id)s), false) as known, count(*) as mails, coalesce(sum(m.size), 0)::bigint as size,
   count(*) filter (where exists (
     select from intake.arrivals a
-    where a.mail_id = m.id and a.peer = %s and a.received_at > now() - interval '1 day'
+    where a.mail_id = m.id and a.peer = %(peer)s and a.received_at > now() - interval '1 day'
   )) as of_peer
 from intake.mails m
 where m.verdict = 'held' and m.dropped_at is null
@@ -126,6 +130,13 @@ update intake.mails set dropped_at = now(), dropped_why = %(why)s
 where id = %(id)s and verdict in ('held', 'rejected') and dropped_at is null
 """
 
+# Whoever records this mail now waits until the transaction ends, though nothing of it is there yet.
+RESERVE = """
+insert into intake.mails (id, raw_id, source, size, verdict, received_at)
+values (%(id)s, %(id)s, '', 0, 'ignored', now())
+on conflict (id) do nothing
+"""
+
 # The lock is what whoever records the same mail again waits for.
 FORGOTTEN = """
 select m.dropped_at is not null or exists (select from intake.mails n where n.supersedes = m.id)
@@ -139,10 +150,10 @@ def rejected(conn: Connection, letters: Collection[str]) -> set[str]:
     return {row[0] for row in conn.execute(REJECTED, [list(letters)])} if letters else set()
 
 
-def held(conn: Connection, peer: str) -> Held:
-    """What is held now."""
+def held(conn: Connection, peer: str, mail_id: UUID) -> Held:
+    """What is held now, by whom, and whether a mail is among it."""
     with conn.cursor(row_factory=class_row(Held)) as cursor:
-        return cursor.execute(HELD, [peer]).fetchall()[0]
+        return cursor.execute(HELD, {"peer": peer, "id": mail_id}).fetchall()[0]
 
 
 def insert(conn: Connection, rows: Sequence[MailRow]) -> dict[UUID, UUID | None]:
@@ -158,6 +169,12 @@ def upsert(conn: Connection, rows: Sequence[MailRow]) -> set[UUID]:
 def drop(conn: Connection, mail_id: UUID, why: str) -> bool:
     """Note that nobody wants a mail that is held or rejected; False when it is neither, or was dropped."""
     return conn.execute(DROP, {"id": mail_id, "why": why}).rowcount == 1
+
+
+def reserve(conn: Connection, mail_id: UUID) -> None:
+    """Have whoever records this mail wait until the transaction ends, which must be rolled back."""
+    conn.execute(RESERVE, {"id": mail_id})
+    conn.execute(FORGOTTEN, [mail_id])
 
 
 def is_forgotten(conn: Connection, mail_id: UUID) -> bool:

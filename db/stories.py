@@ -79,6 +79,12 @@ where (%(verdict)s::text is null or m.verdict = %(verdict)s)
 order by m.received_at desc, m.id limit %(count)s
 """
 
+HELD = f"""{_MAILS}
+where m.verdict = 'held' and m.dropped_at is null
+  and not exists (select from intake.mails n where n.supersedes = m.id)
+order by m.received_at, m.id
+"""
+
 BY_ID = f"""{_MAILS}
 where m.id = %(id)s or m.raw_id = %(id)s or m.content_id = %(id)s
   or m.id in (select p.mail_id from intake.parts p where p.spec_id = %(id)s)
@@ -121,6 +127,11 @@ def of(conn: Connection, what: str, count: int) -> list[Mail]:
         return found or _mails(conn, BY_SENDER, {"address": bare, "count": count})
     found = _mails(conn, BY_ID, {"id": ident})
     return [mail for mail in found if mail.id == ident] or found
+
+
+def held(conn: Connection) -> list[Mail]:
+    """All mails that are held still, the oldest first."""
+    return _mails(conn, HELD, {})
 
 
 def arrivals(conn: Connection, mail_id: UUID) -> list[Arrival]:

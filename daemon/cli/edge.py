@@ -83,7 +83,7 @@ def explained() -> Iterator[None]:
     import psycopg
 
     from daemon import child, database, service
-    from daemon.commands import checking, posting, trial
+    from daemon.commands import checking, posting, replaying, trial
     from db import embedded, migrate, pool
 
     try:
@@ -101,6 +101,7 @@ def explained() -> Iterator[None]:
         migrate.LoginError,
         OSError,
         posting.PostingError,
+        replaying.ReplayError,
         trial.TrialError,
     ) as error:
         raise Fatal(str(error)) from error

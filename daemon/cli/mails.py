@@ -11,6 +11,7 @@ from daemon.cli import edge
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from uuid import UUID
 
 #: What can become of a mail that is recorded (daemon.outcome.Verdict, which would have to be imported first).
 VERDICTS = ("accepted", "rejected", "refused", "ignored", "held")
@@ -102,4 +103,100 @@ def export(what: str, config: Path | None) -> None:
         sys.stdout.buffer.write(storage.get(raw.key, raw.sha256))
 
 
-COMMANDS = (mails, why, export)
+@click.command()
+@click.argument("names", metavar="[ID|MESSAGE-ID]...", nargs=-1)
+@click.option("--held", is_flag=True, help="All mails that are held.")
+@click.option("--dry-run", is_flag=True, help="Only say what would become of them.")
+@edge.config
+def replay(names: tuple[str, ...], *, held: bool, dry_run: bool, config: Path | None) -> None:
+    """Read held or rejected mails again, by today's rules.
+
+    What was wrong may have been ours: a limit, a rule, a fault that is
+    mended. A mail that is fine by now becomes the specification that it
+    would have been at first. Prints what became of each; the status is 0
+    when all are accepted, or would be. A copy of it in a mailbox stays where
+    it was filed.
+
+    \b
+    Examples:
+      specpost replay --held --dry-run
+      specpost replay 7d0c1f3e-…
+    """
+    from daemon.commands import replaying
+
+    if bool(names) == held:
+        raise click.UsageError("which mails? Name some, or say --held")
+    with edge.explained():
+        accepted = replaying.replay(edge.settings(config), names, dry_run=dry_run)
+    sys.exit(not accepted)
+
+
+@click.command()
+@click.argument("name", metavar="ID|MESSAGE-ID")
+@click.option("--why", required=True, metavar="TEXT", help="For whoever asks what became of it.")
+@edge.config
+def drop(name: str, why: str, config: Path | None) -> None:
+    """Give up a held or rejected mail.
+
+    It is no longer held, and the daemon removes what was kept of it. That it
+    came, and why it was dropped, can be told for ever.
+
+    \b
+    Example:
+      specpost drop 7d0c1f3e-… --why "spam"
+    """
+    from daemon.commands import replaying
+
+    with edge.connection(config) as conn:
+        replaying.drop(conn, name, why)
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Mend what can be mended, and remove what nobody refers to.")
+@edge.as_json
+@edge.config
+def reconcile(*, repair: bool, as_json: bool, config: Path | None) -> None:
+    """Hold what is recorded against what is stored, and against the mailboxes.
+
+    Objects that are missing, or have another size than was recorded, are
+    made again out of the mail as it came. Objects that nothing recorded
+    refers to are removed once they are an hour old: they are of mails whose
+    senders were told to try again. After a database was restored from a
+    backup they may be all that is left of newer mails: look before you
+    repair. The status is 0 when all is well, or was mended.
+
+    \b
+    Examples:
+      specpost reconcile
+      specpost reconcile --repair
+    """
+    from daemon.commands import reconciling
+
+    with edge.connection(config) as conn:
+        well = reconciling.reconcile(conn, edge.settings(config), repair=repair, as_json=as_json)
+    sys.exit(not well)
+
+
+@click.command()
+@click.option("-n", "count", type=edge.COUNT, default=50, show_default=True, help="How many, the dead first.")
+@click.option("--retry", "job_id", type=click.UUID, metavar="ID", help="Have a dead one tried again.")
+@edge.as_json
+@edge.config
+def jobs(count: int, job_id: UUID | None, *, as_json: bool, config: Path | None) -> None:
+    """List what is still to be done after mails were recorded, and what was given up.
+
+    \b
+    Examples:
+      specpost jobs
+      specpost jobs --retry 7d0c1f3e-…
+    """
+    from daemon.commands import stories as display
+    from db import jobs as table
+
+    with edge.connection(config) as conn:
+        if job_id and not table.revive(conn, job_id):
+            raise edge.Fatal(f"there is no dead job {job_id}; specpost jobs lists them")
+        display.jobs(table.unfinished(conn, count), as_json=as_json)
+
+
+COMMANDS = (mails, why, export, replay, drop, reconcile, jobs)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,9 +26,13 @@ from daemon.sources.imap.trouble import (
     Untrusted,
 )
 from daemon.text import printable
+from db import arrivals, folders
+from db.folders import Numbering
 from db.pool import open_pool
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from daemon.credentials import Credentials
     from daemon.settings import Imap, Settings
     from daemon.sources.imap.account import Account
@@ -76,6 +81,49 @@ def check(settings: Settings, name: str) -> None:
         except Trouble as trouble:
             advice = next(words for kind, words in ADVICE.items() if isinstance(trouble, kind))
             raise CheckFailed(f"{trouble.state}: {trouble}\n  {advice}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A mailbox against what is recorded of it; ``trouble`` says why it could not be entered.
+
+    ``new`` mails are still to be taken in, ``unfiled`` ones are done and
+    still to be moved. The daemon does both at its next look.
+    """
+
+    account: str
+    mails: int = 0
+    new: int = 0
+    unfiled: int = 0
+    trouble: str | None = None
+
+    def __str__(self) -> str:
+        """One line."""
+        if self.trouble:
+            return f"mailbox {self.account}: {printable(self.trouble)}"
+        state = f"{self.new} to be taken in, {self.unfiled} to be moved"
+        return f"mailbox {self.account}: {_mails(self.mails)} of ours: {state}"
+
+
+def compare(conn: Connection[Any], settings: Settings, name: str) -> Compared:
+    """Hold the folder of the account ``name`` against what was recorded of it; nothing is changed."""
+    with ExitStack() as parts:
+        account = wiring.account(name, settings.imap[name], _credentials(settings, name, parts))
+        session = parts.enter_context(closing(Session(account)))
+        try:
+            session.open()
+            folder = session.find(account.folder)
+            selected = session.select(folder, readonly=True)
+            uids = session.all_uids(selected.exists)
+        except Trouble as trouble:
+            return Compared(name, trouble=f"{trouble.state}: {trouble}")
+    numbering = Numbering(name, folder, selected.uidvalidity)
+    met = folders.get(conn, numbering)
+    ours = [uid for uid in uids if met is None or uid >= met.first_uid]
+    seen = arrivals.seen(conn, *numbering, ours)
+    moved = {verdict.value for verdict, place in account.filed.items() if place}
+    unfiled = sum(verdict in moved for verdict in seen.values())
+    return Compared(name, len(ours), len(ours) - len(seen), unfiled)
 
 
 def _credentials(settings: Settings, name: str, parts: ExitStack) -> Credentials:

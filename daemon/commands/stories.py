@@ -11,7 +11,8 @@ import click
 from daemon.commands import display
 from daemon.outcome import Problem
 from daemon.text import json_line, printable
-from db import events, jobs, mailboxes, parts, specs, stories
+from db import events, mailboxes, parts, specs, stories
+from db import jobs as job_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ class Story:
             stored,
             [spec for spec in found if spec],
             events.of_mail(conn, mail.id),
-            jobs.of_mail(conn, mail.id),
+            job_table.of_mail(conn, mail.id),
         )
 
 
@@ -115,6 +116,28 @@ def told(story: Story, *, as_json: bool) -> None:
         click.echo()
     for each in story.events:
         click.echo(display.event_line(each))
+
+
+def jobs(found: Sequence[Job], *, as_json: bool) -> None:
+    """Jobs, a line each."""
+    if as_json:
+        for job in found:
+            click.echo(json_line(asdict(job)))
+    elif not found:
+        click.echo("nothing is to be done")
+    else:
+        rows = [
+            (
+                display.when(job.created_at),
+                str(job.id),
+                job.kind,
+                str(job.mail_id),
+                str(job.attempts),
+                state(job),
+            )
+            for job in found
+        ]
+        display.table(("ASKED FOR", "JOB", "KIND", "MAIL", "ATTEMPTS", "STATE"), rows)
 
 
 def unseen(conn: Connection[Any], what: str, accounts: Sequence[str]) -> str:
