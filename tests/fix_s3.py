@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from daemon.storage.objects import Bucket
+from daemon.storage.objects import Bucket, ObjectStorage
 from tests import sigv4
 
 if TYPE_CHECKING:
@@ -91,6 +91,10 @@ class S3:
             "secret_access_key": SECRET,
         }
         return Bucket(**(usual | changes))
+
+    def storage(self, **changes: Any) -> ObjectStorage:
+        """A storage in it, or one that is configured a little otherwise."""
+        return ObjectStorage(self.bucket(**changes))
 
     @property
     def endpoint(self) -> str:

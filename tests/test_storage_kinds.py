@@ -14,7 +14,6 @@ import pytest
 
 from daemon.storage import StoredObject, objects, part_key, plan_key, raw_key
 from daemon.storage.files import FileStorage
-from daemon.storage.objects import ObjectStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +33,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
     if request.param == "file":
         made = FileStorage(tmp_path / "storage")
     else:
-        made = ObjectStorage(request.getfixturevalue("s3").bucket())
+        made = request.getfixturevalue("s3").storage()
     with closing(made):
         yield made
 

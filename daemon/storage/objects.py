@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -75,7 +77,8 @@ class ObjectStorage:
     def __init__(self, bucket: Bucket) -> None:
         self.prefix = bucket.prefix
         self._bucket = bucket
-        self._store = _open(bucket)
+        with self._worded():
+            self._store = _open(bucket)
 
     def check(self) -> None:
         """Ask for what any of the other calls needs; UnfitError when only the operator can help."""
@@ -117,7 +120,7 @@ class ObjectStorage:
         """Remove the objects under ``keys``; what isn't there is no error."""
         paths = map(self._path, keys)
         while some := list(islice(paths, PAGE)):
-            self._do(lambda some=some: obstore.delete_async(self._store, some), LONGEST)  # type: ignore[misc]
+            self._do(partial(obstore.delete_async, self._store, some), LONGEST)
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """What lies under keys that begin with ``prefix``, in no order, a page at a time."""
@@ -151,13 +154,19 @@ class ObjectStorage:
             async with asyncio.timeout(seconds):
                 return await work()
 
-        try:
+        with self._worded(where):
             return asyncio.run(bounded())
+
+    @contextmanager
+    def _worded(self, where: str | None = None) -> Iterator[None]:
+        """An error of obstore's in words for an operator; its own may quote what was signed."""
+        where = where or str(self._bucket)
+        try:
+            yield
         except TimeoutError:
-            raise TimeoutError(f"{where or self._bucket}: no answer within {seconds:.0f} s") from None
+            raise TimeoutError(f"{where}: it doesn't answer in time") from None
         except (BaseError, FileNotFoundError, ValueError) as error:
-            by_role = self._bucket.endpoint is None
-            raise trouble(str(error), where or str(self._bucket), by_role=by_role) from None
+            raise trouble(str(error), where, by_role=self._bucket.endpoint is None) from None
 
 
 async def _next(pages: ListStream[Any]) -> Sequence[ObjectMeta]:

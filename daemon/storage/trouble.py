@@ -37,7 +37,9 @@ _UNFIT_STATUS = {
 _NOBODY = "no credentials were found; set [storage] access_key_id and secret_access_key"
 
 _STATUS = re.compile(r"status code: (?P<status>\d{3})(?P<words>[^:\n]*)")
-_CODE = re.compile(r"<Code>(?P<code>\w+)</Code>")
+_CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
+#: What a variable of AWS's is refused with; our own settings were checked before.
+_VARIABLE = re.compile(r"Generic Config error: ([^\n]+)")
 _REGION_SAID = re.compile(r"<Region>(?P<region>[\w-]+)</Region>")
 #: Where AWS's machines get their credentials, asked when none are given.
 _METADATA = re.compile(r"/latest/(?:api/token|meta-data)")
@@ -50,7 +52,9 @@ def trouble(said: str, where: str, *, by_role: bool) -> OSError:
     answer of the server may quote what was signed.
     """
     status, code = _STATUS.search(said), _CODE.search(said)
-    name = code["code"] if code else "PermanentRedirect" if "redirect without LOCATION" in said else ""
+    name = code[1] or code[2] if code else "PermanentRedirect" if "redirect without LOCATION" in said else ""
+    if variable := _VARIABLE.search(said):
+        return UnfitError(f"{where}: a variable AWS_… in the environment can't be: {variable[1]}")
     if _METADATA.search(said):
         return (OSError if by_role else UnfitError)(f"{where}: {_NOBODY}")
     if name == "NoSuchKey":
