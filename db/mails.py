@@ -102,7 +102,8 @@ group by m.id
 
 
 HELD = """
-select coalesce(bool_or(m.id = %(id)s), false) as known, count(*) as mails, coalesce(sum(m.size), 0)::bigint as size,
+select coalesce(bool_or(m.id = %(id)s), false) as known, count(*) as mails,
+  coalesce(sum(m.size), 0)::bigint as size,
   count(*) filter (where exists (
     select from intake.arrivals a
     where a.mail_id = m.id and a.peer = %(peer)s and a.received_at > now() - interval '1 day'

@@ -67,7 +67,7 @@ def find(conn: Connection[Any], storage: Storage, counted: Counter[str]) -> Iter
             conn.rollback()  # no transaction is kept open while storage is listed
             there = {each.key: each for each in storage.list(f"mails/{digits}/")}
             counted["objects"] += len(there)
-            counted["rows"] += len(rows)
+            counted["rows"] += sum(not row.forgotten for row in rows)
             yield from sorted(
                 [*_gaps(rows, there), *_surplus(rows, there)], key=lambda each: (str(each.mail_id), each.key)
             )

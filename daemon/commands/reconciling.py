@@ -32,7 +32,7 @@ def reconcile(conn: Connection[Any], settings: Settings, *, repair: bool, as_jso
     Raises:
         OSError: storage can't be asked.
     """
-    counted: Counter[str] = Counter()
+    counted: Counter[str] = Counter(dict.fromkeys(("objects", "rows", *KINDS, "repaired"), 0))
     with closing(wiring.storage(settings)) as storage, closing(Mender(conn, storage, settings)) as mender:
         for found in find(conn, storage, counted):
             finding = mender.mend(found) if repair else found

@@ -43,6 +43,11 @@ class Story:
     events: list[Event]
     jobs: list[Job]
 
+    @property
+    def kept(self) -> bool:
+        """Whether what was stored of it is kept still."""
+        return not (self.mail.dropped_at or self.mail.superseded_by)
+
     @classmethod
     def of(cls, conn: Connection[Any], mail: Mail) -> Story:
         """Read it."""
@@ -103,7 +108,7 @@ def told(story: Story, *, as_json: bool) -> None:
     if story.parts:
         click.echo()
         display.table(
-            ("STORED", "TYPE", "BYTES", "NAME", "SPECIFICATION"),
+            ("STORED" if story.kept else "WAS STORED", "TYPE", "BYTES", "NAME", "SPECIFICATION"),
             [
                 (p.key, p.media_type, f"{p.size:,}", p.name, str(p.spec_id) if p.spec_id else None)
                 for p in story.parts
