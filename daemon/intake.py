@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from daemon.batches import Batches
+from daemon.court import Court
 from daemon.log import Event
 from daemon.mail import Unreadable
 from daemon.outcome import Outcome, Verdict
@@ -37,6 +38,7 @@ class Walk:
 
     envelope: Envelope
     started: float
+    court: Court
     reading: Reading | None = None
     judged: Judged | None = None
 
@@ -45,23 +47,32 @@ class Intake:
     """Takes mails in, from any source: read and judged side by side, committed in batches."""
 
     def __init__(self, readers: Readers, prover: Prover, ledger: Ledger) -> None:
-        self._readers, self._prover, self._ledger = readers, prover, ledger
+        self._court, self._ledger = Court(readers, prover), ledger
         self._batches = Batches(ledger.commit)
 
     def take(self, envelope: Envelope) -> Future[Outcome]:
         """Take one mail in; the future never fails, and is done once the mail's fate is durable."""
-        walk = Walk(envelope, time.monotonic())
+        walk = Walk(envelope, time.monotonic(), self._court)
         outcome = expected(walk)
-        reading = self._readers.read(envelope)
+        reading = walk.court.readers.read(envelope)
         reading.add_done_callback(lambda reading: self._judge(walk, reading, outcome))
         return outcome
 
     def hold(self, envelope: Envelope, reason: str) -> Future[Outcome]:
         """Set one mail aside unread; as ``take``."""
         judged = Judged(envelope, Verdict.HELD, Judgement(), reason=reason)
-        outcome = expected(Walk(envelope, time.monotonic(), judged=judged))
+        outcome = expected(Walk(envelope, time.monotonic(), self._court, judged=judged))
         self._batches.add(judged, outcome)
         return outcome
+
+    def go_by(self, readers: Readers, prover: Prover) -> Court:
+        """Have the mails that come from now on read and judged by these.
+
+        Those under way are read and judged to the end by the court that is
+        returned, whose parts can be closed when it is empty.
+        """
+        former, self._court = self._court, Court(readers, prover)
+        return former
 
     def close(self) -> None:
         """Commit what has been judged, then end; the prover is closed first."""
@@ -69,8 +80,7 @@ class Intake:
 
     def alive(self) -> bool:
         """Whether every part turns or waits, as for the database; False when only a restart would help."""
-        reads = self._prover.alive() and not self._readers.stuck()
-        return reads and self._batches.alive() and self._ledger.alive()
+        return self._court.alive() and self._batches.alive() and self._ledger.alive()
 
     def trouble(self) -> str | None:
         """What keeps mails from being committed right now, in words."""
@@ -83,7 +93,7 @@ class Intake:
                 self._break(walk, broke, outcome)
                 return
             walk.reading = reading.result()
-            judging = self._prover.judge(walk.envelope, walk.reading)
+            judging = walk.court.prover.judge(walk.envelope, walk.reading)
             judging.add_done_callback(lambda judging: self._join(walk, judging, outcome))
 
     def _join(self, walk: Walk, judging: Future[Judgement], outcome: Future[Outcome]) -> None:
@@ -126,8 +136,10 @@ class Intake:
 def expected(walk: Walk) -> Future[Outcome]:
     """The outcome that a walk will come to; the log is told it then."""
     outcome: Future[Outcome] = Future()
+    walk.court.enter()
     outcome.set_running_or_notify_cancel()  # a caller that goes away must not cancel a commit
     outcome.add_done_callback(lambda outcome: tell(walk, outcome.result()))
+    outcome.add_done_callback(lambda _: walk.court.leave())
     return outcome
 
 

@@ -46,22 +46,22 @@ class Rates:
     def __init__(
         self, limit: int | None, window: float = 3600.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._limit, self._clock = limit, clock
+        self.limit, self._clock = limit, clock
         self._piece = window / PIECES
         self._counts: OrderedDict[str, _Count] = OrderedDict()  # the sender who came last stands last
 
     def allows(self, sender: str, more: int = 1) -> bool:
         """Whether ``sender`` may bring so many mails more now; nothing is counted."""
-        if self._limit is None:
+        if self.limit is None:
             return True
         count = self._counts.get(sender.lower())
         if count:
             count.forget_before(self._now() - PIECES)
-        return (count.mails if count else 0) + more <= self._limit
+        return (count.mails if count else 0) + more <= self.limit
 
     def count(self, sender: str) -> None:
         """Count one mail of ``sender``, which was taken."""
-        if self._limit is None:
+        if self.limit is None:
             return
         sender, now = sender.lower(), self._now()
         self._forget_before(now - PIECES)

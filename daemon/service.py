@@ -10,6 +10,7 @@ import socket
 import ssl
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,8 @@ from daemon.log import Event
 from daemon.logins import LoginDesk, LoginsError
 from daemon.mail import Addresses
 from daemon.mailboxes import Leases, Owner, Register
-from daemon.proving import Prover
 from daemon.rates import Rates
-from daemon.readers import Readers
+from daemon.reloading import Bench
 from daemon.settings.agreement import for_strangers
 from daemon.sources import descriptors
 from daemon.sources.imap.mailbox import Hands
@@ -38,6 +38,7 @@ from db.pool import open_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from psycopg_pool import ConnectionPool
 
@@ -66,21 +67,21 @@ class ListenError(Exception):
     """An address can't be had, which may pass: somebody else listens there."""
 
 
-def run(settings: Settings) -> None:
-    """Be the daemon, until SIGTERM or SIGINT.
+def run(settings: Settings, load: Callable[[], Settings]) -> None:
+    """Be the daemon, until SIGTERM or SIGINT; ``load`` reads the settings again, for SIGHUP.
 
     Raises:
         StartError, ListenError, database.UnfitError, db.embedded.EmbeddedError: it can't start.
     """
     stop = Stop()
     stop.heed()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there are logins to read again
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody to tell
     os.umask(0o077)
     memory.give_back()
     log.info(Event.STARTING, version=version("specpost"), pid=os.getpid())
     log.info(Event.CONFIGURATION, **configuration.describe(settings))
     inherited, tls = _inherited(settings), _tls(settings.smtp)
-    with suppress(Stopped), _desk(settings.smtp) as desk, assembled(settings, stop) as house:
+    with suppress(Stopped), _desk(settings.smtp) as desk, assembled(settings, load, stop) as house:
         memory.collect_seldom()
         asyncio.run(_serve(settings, house, Doorway(inherited, tls, desk), stop))
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a handler ends before the process does
@@ -93,6 +94,7 @@ class House:
 
     intake: Intake
     worker: Worker
+    reload: Callable[[], Future[Settings | None]]
     watches: Sequence[Watch] = ()
     leases: Leases | None = None
 
@@ -151,7 +153,7 @@ class Stop:
 
 
 @contextmanager
-def assembled(settings: Settings, stop: Stop) -> Iterator[House]:
+def assembled(settings: Settings, load: Callable[[], Settings], stop: Stop) -> Iterator[House]:
     """Every part but the sources, joined; taken apart again in the reverse order."""
     with _usable(f"state_dir {settings.state_dir}"):
         settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -162,21 +164,21 @@ def assembled(settings: Settings, stop: Stop) -> Iterator[House]:
             storage = parts.enter_context(closing(wiring.storage(settings)))
             _found(storage)
         pool = parts.enter_context(open_pool(url))
-        defaults, resolver = wiring.defaults(settings), wiring.resolver(settings)
-        readers = Readers(defaults, wiring.reader_limits(settings))
-        prover = Prover(readers, defaults, resolver, settings.dns.timeout)
-        ledger = Ledger(storage.put, pool, Rates(settings.smtp.sender_rate), storage.prefix)
-        intake = parts.enter_context(closing(Intake(readers, prover, ledger)))
-        parts.enter_context(closing(prover))
+        resolver, rates = wiring.resolver(settings), Rates(settings.smtp.sender_rate)
+        bench = Bench(settings, load, resolver)
+        ledger = Ledger(storage.put, pool, rates, storage.prefix)
+        intake = parts.enter_context(closing(Intake(bench.readers, bench.prover, ledger)))
+        parts.enter_context(closing(bench))
         resolver.start()
         parts.enter_context(closing(resolver))
-        parts.enter_context(closing(readers))  # left first: what has been judged is still committed
+        parts.callback(bench.adjourn)  # left first: what has been judged is still committed
         owner = parts.enter_context(closing(Owner(settings.state_dir / "owners")))
         worker = parts.enter_context(closing(Worker(pool, jobs.kinds(storage.delete), owner.name)))
         stop()
-        readers.start()
+        bench.readers.start()
         worker.start()
-        yield parts.enter_context(_watching(settings, pool, owner, House(intake, worker)))
+        house = House(intake, worker, partial(bench.reload, intake, rates))
+        yield parts.enter_context(_watching(settings, pool, owner, house))
 
 
 @contextmanager
@@ -201,8 +203,6 @@ def _watching(settings: Settings, pool: ConnectionPool[Any], owner: Owner, house
 
 
 async def _serve(settings: Settings, house: House, doorway: Doorway, asked: Stop) -> None:
-    stop, hurry = _signals(doorway.desk)
-    asked()  # before there was a loop to tell
 
     async def take(envelope: Envelope) -> Outcome:
         return await asyncio.wrap_future(house.intake.take(envelope))
@@ -217,6 +217,17 @@ async def _serve(settings: Settings, house: House, doorway: Doorway, asked: Stop
         relays=wiring.relays(settings.smtp),
         reuse_port=settings.smtp.reuse_port,
     )
+
+    def reload() -> None:
+        if doorway.desk:
+            doorway.desk.reload()
+        task = asyncio.create_task(_reload(house, server))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    reloads: set[asyncio.Task[None]] = set()
+    stop, hurry = _signals(reload)
+    asked()  # before there was a loop to tell
     listeners = await _listen(server, settings.smtp, doorway.inherited)
     smtp = [str(each) for each in listeners if each.protocol == "smtp"]
     lmtp = [str(each) for each in listeners if each.protocol == "lmtp"]
@@ -238,10 +249,17 @@ async def _serve(settings: Settings, house: House, doorway: Doorway, asked: Stop
         nurse.cancel()
 
 
-def _signals(desk: LoginDesk | None) -> tuple[asyncio.Event, asyncio.Event]:
+async def _reload(house: House, server: SmtpServer) -> None:
+    """Go by a changed configuration: who reads and judges first, then who listens."""
+    settings = await asyncio.wrap_future(house.reload())
+    if settings:
+        server.go_by(Addresses.of(settings.smtp.recipients), wiring.relays(settings.smtp))
+
+
+def _signals(reload: Callable[[], None]) -> tuple[asyncio.Event, asyncio.Event]:
     """Set by the first and by the second SIGTERM or SIGINT: stop, and stop without waiting.
 
-    SIGHUP has the logins read again.
+    SIGHUP has the configuration and the logins read again.
     """
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -254,8 +272,7 @@ def _signals(desk: LoginDesk | None) -> tuple[asyncio.Event, asyncio.Event]:
     # apart, the embedded database among them.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: soon((hurry if stop.is_set() else stop).set))
-    if desk:
-        signal.signal(signal.SIGHUP, lambda *_: soon(desk.reload))
+    signal.signal(signal.SIGHUP, lambda *_: soon(reload))
     return stop, hurry
 
 

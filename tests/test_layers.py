@@ -21,9 +21,11 @@ ROWS = """
     cli
     commands
     service
+    reloading
     wiring
     sources database whereabouts
     intake
+    changes court
     batches ledger proving mailboxes
     jobs
     worker

@@ -25,12 +25,15 @@ def run(config: Path | None) -> None:
     Example:
       SPECPOST_SMTP__LISTEN=127.0.0.1:2525 specpost run --config specpost.toml
     """
+    from functools import partial
+
     from daemon import log, service
+    from daemon.settings import load
 
     settings = edge.settings(config)
     log.configure(settings.log.format, settings.log.level)
     with edge.explained():
-        service.run(settings)
+        service.run(settings, partial(load, config))
 
 
 @click.command("try")

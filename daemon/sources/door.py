@@ -60,7 +60,7 @@ class Door:
         # Room for two at least, else a mail of the announced size could never come in.
         self._room = max(limits.bytes_in_flight, 2 * limits.max_size)
         self._take = take
-        self._relays = relays
+        self.relays = relays
         self._all = Room(limits.connections, _ALL_FULL)
         # Weak, else every address that ever came stays here: a room lasts as long as somebody is in it.
         self._neighbours: WeakValueDictionary[str, Room] = WeakValueDictionary()
@@ -149,7 +149,7 @@ class Door:
         if host == "unix":
             return True
         address = ip_address(host)
-        return address.is_loopback or any(address in relay for relay in self._relays)
+        return address.is_loopback or any(address in relay for relay in self.relays)
 
     async def _taken(self, envelope: Envelope, share: Share) -> Outcome:
         try:

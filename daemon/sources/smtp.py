@@ -66,6 +66,10 @@ class SmtpServer:
         self._servers: list[asyncio.Server] = []
         self._unix_places: list[UnixPlace] = []
 
+    def go_by(self, recipients: Addresses, relays: tuple[IPv4Network | IPv6Network, ...]) -> None:
+        """Take mail for these from now on, and let these in without a limit."""
+        self._door.recipients, self._door.relays = recipients, relays
+
     async def start(self, listeners: Iterable[Listener]) -> list[Listener]:
         """Listen on each; what was bound, in this order, with a port for port 0.
 
