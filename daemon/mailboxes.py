@@ -18,6 +18,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from psycopg.errors import LockNotAvailable
 
 from daemon.log import Event
 from daemon.outcome import Verdict
@@ -181,6 +182,8 @@ class Leases:
             for account, share in self._shares.items():
                 try:
                     self._hold(account, share)
+                except LockNotAvailable:
+                    share.standing = "standing by, another daemon is in the middle of a mail"
                 except AWAY:
                     share.standing = "standing by, the database is down"
                 except Exception:

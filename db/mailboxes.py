@@ -25,6 +25,9 @@ class Watched:
     looked_at: datetime | None
 
 
+# Whoever was paused in the middle of a transaction has its lease's row locked for as long.
+BRIEFLY = "select set_config('lock_timeout', '1s', true)"
+
 TAKE = """
 insert into intake.mailboxes as m (account, owner, leased_until)
 values (%(account)s, %(owner)s, clock_timestamp() + make_interval(secs => %(seconds)s))
@@ -68,8 +71,12 @@ def take(
 
     ``gone`` are owners that are known to be dead, whose leases need not run
     out.
+
+    Raises:
+        LockNotAvailable: within a transaction, when its owner is in the middle of one for over a second.
     """
     given = {"account": account, "owner": owner, "seconds": seconds, "gone": list(gone)}
+    conn.execute(BRIEFLY)
     row = conn.execute(TAKE, given).fetchone()
     return row[0] if row else None
 

@@ -17,6 +17,7 @@ from daemon.mail import Slot
 from daemon.mailboxes import SKEW, Contact, Leases, Numbering, Outage, Owner, Register
 from daemon.outcome import Verdict
 from db import folders
+from db import mailboxes as table
 from db.pool import open_pool
 from tests.fix_daemon import REPO
 from tests.fix_house import PATIENCE
@@ -208,6 +209,23 @@ def test_a_lease_that_was_lost_is_noticed(hold: Callable[..., Any], rows: Rows) 
     leases.close()
     assert owner_of(rows) == "another"
     assert rows.of("select leased_until > now() + '30 min' from intake.mailboxes") == [(True,)]
+
+
+@pytest.mark.usefixtures("_brief")
+def test_an_owner_paused_in_a_transaction_holds_up_no_other_mailbox(
+    hold: Callable[..., Any], database: Database
+) -> None:
+    """Its own can't be taken over until that ends; who stands by knows why, and holds what it has."""
+    with database.connect("daemon") as paused:
+        epoch = table.take(paused, "one", "another", 3600)
+        paused.commit()
+        assert table.leased(paused, {"one"}) == {("one", epoch)}
+
+        leases, _ = hold("one", "two")
+        await_(lambda: leases.standing("one") == "standing by, another daemon is in the middle of a mail")
+        await_(lambda: leases.epoch("two"))
+
+    await_(lambda: leases.standing("one") == "standing by, another daemon watches it")
 
 
 def test_after_a_kill_nobody_waits_for_the_lease(
