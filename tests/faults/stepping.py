@@ -1,6 +1,7 @@
-"""The service, which kills itself at a step of a mail: ``python -m tests.faults.stepping STEP MARK``.
+"""The service, killed or paused at a step: ``python -m tests.faults.stepping STEP TIMES SIGNAL MARK``.
 
-It does so once: the file ``MARK`` says that it has. What the steps are made
+It sends itself the signal when it takes the step for the ``TIMES``-th time,
+and once only: the file ``MARK`` says that it has. What the steps are made
 of is replaced here, in the process, so that the service has no word of it.
 """
 
@@ -23,9 +24,6 @@ from db import specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-#: How often a step is taken before it is the last.
-TAKEN = 5
 
 
 def before(owner: Any, name: str, die: Callable[[], None]) -> None:
@@ -91,20 +89,19 @@ STEPS: dict[str, tuple[Callable[[Any, str, Callable[[], None]], None], Any, str]
 }
 
 
-def arm(step: str, mark: Path) -> None:
-    """Let the step be the last, when it has been taken a few times, unless it was that before."""
+def arm(step: str, times: int, number: signal.Signals, mark: Path) -> None:
+    """Let the step be the last, unless it was that before."""
     taken = count(1)
 
     def die() -> None:
-        if next(taken) == TAKEN:
+        if next(taken) >= times and not mark.exists():
             mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
-    if not mark.exists():
-        how, owner, name = STEPS[step]
-        how(owner, name, die)
+    how, owner, name = STEPS[step]
+    how(owner, name, die)
 
 
 if __name__ == "__main__":
-    arm(sys.argv[1], Path(sys.argv[2]))
+    arm(sys.argv[1], int(sys.argv[2]), signal.Signals[sys.argv[3]], Path(sys.argv[4]))
     main(["run"])

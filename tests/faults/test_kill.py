@@ -39,6 +39,10 @@ def kill_at_random(lab: Lab, rounds: int, chance: random.Random) -> None:
         lab.unit.await_end(ends + 1)
 
 
+#: The rounds take as long as they take, and whatever hangs in them has a deadline of its own.
+pytestmark = pytest.mark.timeout(0)
+
+
 @pytest.mark.parametrize("most", [3, pytest.param(sys.maxsize, id="all", marks=pytest.mark.faults)])
 def test_kill_at_random(most: int, rounds: int, lab: NewLab, database: Database) -> None:
     """A service killed with -9 at any moment under load loses and doubles nothing."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fix_daemon import PATIENCE
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from tests.faults.lab import Lab
@@ -39,23 +44,58 @@ def test_the_same_mail_by_all_ways(lab: NewLab, database: Database, box: Box) ->
         ]
 
 
-def test_a_paused_owner(lab: NewLab, database: Database, box: Box) -> None:
+def test_paused_with_mails_in_hand(lab: NewLab, database: Database, box: Box, tmp_path: Path) -> None:
     """A service that is paused past its hold on a mailbox and wakes up takes nothing twice."""
-    with lab(database, box=box, replicas=2) as running:
-        running.mail(running.take(300))
-        running.sender.keep_busy()
-        running.await_logged(FROM_A_MAILBOX, 50)
+    command = pausing("read", 1, tmp_path / "mark")
+    with lab(database, box=box, replicas=2, command=command) as running:
         owner, other = owner_first(running)
-        owner.kill(signal.SIGSTOP)
-        try:
-            running.mail(running.take(100))
-            running.await_logged(FROM_A_MAILBOX, 50, other)
-        finally:
-            owner.kill(signal.SIGCONT)
+        running.mail(running.take(100))
+        with paused(owner):
+            running.await_logged(FROM_A_MAILBOX, 100, other)
+            running.sender.keep_busy()
+            running.sender.await_taken(50)
         running.mail(running.take(100))
         running.settle()
 
         assert [owner.ends, other.ends] == [[0], [0]]
+
+
+def test_paused_in_a_transaction(lab: NewLab, database: Database, box: Box, tmp_path: Path) -> None:
+    """A service that is paused in the middle of a commit keeps its mailbox waiting, and nobody else."""
+    command = pausing("stored and not committed", 3, tmp_path / "mark")
+    with lab(database, box=box, replicas=2, command=command) as running:
+        owner, other = owner_first(running)
+        running.mail(running.take(300))
+        with paused(owner):
+            running.sender.keep_busy()
+            running.await_logged('"state":"standing by, another daemon is in the middle of a mail"', 1, other)
+            running.sender.await_taken(50)
+        running.settle()
+
+        assert [owner.ends, other.ends] == [[0], [0]]
+
+
+def pausing(step: str, times: int, mark: Path) -> list[str]:
+    """What starts a service that pauses at a step."""
+    return ["-m", "tests.faults.stepping", step, str(times), "SIGSTOP", str(mark)]
+
+
+@contextmanager
+def paused(unit: Unit) -> Iterator[None]:
+    """As long as the service that is to pause stands still; it wakes up at the end."""
+    deadline = time.monotonic() + PATIENCE
+    while "stopped" not in status(unit.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        unit.kill(signal.SIGCONT)
+
+
+def status(pid: int) -> str:
+    """What the system says about a process."""
+    return Path(f"/proc/{pid}/status").read_text()
 
 
 def owner_first(running: Lab) -> list[Unit]:

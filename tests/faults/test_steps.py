@@ -25,7 +25,7 @@ def test_kill_at_a_step(
     step: str, lab: Callable[..., AbstractContextManager[Lab]], database: Database, tmp_path: Path
 ) -> None:
     """A service killed with -9 between any two steps of a mail loses and doubles nothing."""
-    command = ["-m", "tests.faults.stepping", step, str(tmp_path / "mark")]
+    command = ["-m", "tests.faults.stepping", step, "5", "SIGKILL", str(tmp_path / "mark")]
     with lab(database, command=command) as running:
         running.sender.post(running.take(60))
         running.settle()
