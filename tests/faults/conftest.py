@@ -13,11 +13,10 @@ from tests.fix_database import new_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from db.embedded import Server
-    from tests.faults.lab import Lab
+    from tests.faults.lab import NewLab
     from tests.faults.server import OwnServer
     from tests.fix_database import Database
 
@@ -37,9 +36,7 @@ def own_database(own_server: OwnServer, migrated: Callable[[Server], str]) -> It
 
 
 @pytest.fixture
-def lab(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> Callable[..., AbstractContextManager[Lab]]:
+def lab(tmp_path: Path, record_property: Callable[[str, object], None]) -> NewLab:
     """What opens a lab, as ``new_lab`` has it; its figures are told when all is over."""
     return partial(new_lab, tmp_path / "lab", tell=partial(record_property, "figures"))
 

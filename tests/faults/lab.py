@@ -6,7 +6,8 @@ import json
 import re
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,18 @@ from tests.fix_house import US
 from tests.fix_imap import SENDERS, an_account, toml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from tests.faults.letters import Letter
     from tests.fix_database import Database
     from tests.fix_dovecot import Box
+
+#: In the log's line of a mail that came out of a mailbox.
+FROM_A_MAILBOX = '"source":"imap"'
+
+#: What the fixture ``lab`` is.
+NewLab = Callable[..., AbstractContextManager["Lab"]]
 
 #: A server of ours before us has proven who wrote, whichever way the mail comes.
 SMTP = {"recipients": [US], "relays": ["127.0.0.1"], "authserv_id": "mx.example.net"}
@@ -88,9 +95,13 @@ class Lab:
     def await_logged(self, text: str, times: int = 1, unit: Unit | None = None) -> None:
         """Return when one service, or all together, have logged so many lines with ``text`` in them."""
         deadline = time.monotonic() + PATIENCE
-        while sum(text in line for line in self._log(unit)) < times:
+        while self.count(text, unit) < times:
             assert time.monotonic() < deadline, self._log(unit)[-10:]
             time.sleep(0.02)
+
+    def count(self, text: str, unit: Unit | None = None) -> int:
+        """How many such lines there are."""
+        return sum(text in line for line in self._log(unit))
 
     def events(self) -> Counter[str]:
         """How often what was logged."""
@@ -108,8 +119,9 @@ class Lab:
 
     def _taken(self) -> dict[str, set[str]]:
         filed = self._found_in("Processed")
-        assert filed + self._found_in("INBOX") == self._copies, (
-            "the mailbox has more or less than it was given"
+        there = filed + self._found_in("INBOX")
+        assert there == self._copies, (
+            f"missing {self._copies - there}, more than was sent {there - self._copies}"
         )
         return {key: set[str]() for key in filed} | self.sender.taken()
 

@@ -12,13 +12,8 @@ from tests.bench.load import wire
 from tests.fix_smtp import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from tests.faults.lab import Lab
+    from tests.faults.lab import NewLab
     from tests.fix_database import Database
-
-    NewLab = Callable[..., AbstractContextManager[Lab]]
 
 pytestmark = pytest.mark.faults
 

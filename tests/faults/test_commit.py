@@ -11,20 +11,15 @@ from tests.fix_database import LOGIN
 from tests.proxy import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from tests.faults.cutter import When
-    from tests.faults.lab import Lab
+    from tests.faults.lab import NewLab
     from tests.fix_database import Database
     from tests.fix_dovecot import Box
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_commit_without_an_answer(
-    when: When, lab: Callable[..., AbstractContextManager[Lab]], database: Database, box: Box
-) -> None:
+def test_a_commit_without_an_answer(when: When, lab: NewLab, database: Database, box: Box) -> None:
     """A connection that is cut at a COMMIT, whether it was done or not, loses and doubles nothing."""
     cutter = Cutter(database.server.socket)
     with serving(cutter):

@@ -10,15 +10,10 @@ import psycopg
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from tests.faults.lab import Lab
+    from tests.faults.lab import NewLab
     from tests.faults.server import OwnServer
     from tests.fix_database import Database
     from tests.fix_dovecot import Box
-
-    NewLab = Callable[..., AbstractContextManager[Lab]]
 
 pytestmark = pytest.mark.faults
 

@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from tests.faults.lab import Lab
+    from tests.faults.lab import NewLab
     from tests.fix_database import Database
 
 
@@ -34,7 +31,7 @@ def readers(service: int) -> list[int]:
 
 
 @pytest.mark.faults
-def test_readers_killed(lab: Callable[..., AbstractContextManager[Lab]], database: Database) -> None:
+def test_readers_killed(lab: NewLab, database: Database) -> None:
     """A reader killed with -9 at any moment costs no mail: another reads it, or its sender sends it again."""
     chance = random.Random(9)
     with lab(database) as running:

@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults.lab import FROM_A_MAILBOX
 from tests.fix_daemon import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
-    from tests.faults.lab import Lab
+    from tests.faults.lab import Lab, NewLab
     from tests.faults.unit import Unit
     from tests.fix_database import Database
     from tests.fix_dovecot import Box
 
-    NewLab = Callable[..., AbstractContextManager[Lab]]
-
 pytestmark = pytest.mark.faults
-
-FROM_A_MAILBOX = '"source":"imap"'
 
 
 def test_the_same_mail_by_all_ways(lab: NewLab, database: Database, box: Box) -> None:

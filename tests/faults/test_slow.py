@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from tests.faults.lab import Lab
+    from tests.faults.lab import NewLab
     from tests.faults.server import OwnServer
     from tests.fix_database import Database
-
-    NewLab = Callable[..., AbstractContextManager[Lab]]
 
 pytestmark = pytest.mark.faults
 

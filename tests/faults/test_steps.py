@@ -11,19 +11,15 @@ from tests.faults.sender import DOT
 from tests.faults.stepping import STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from tests.faults.lab import Lab
+    from tests.faults.lab import NewLab
     from tests.fix_database import Database
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("step", STEPS)
-def test_kill_at_a_step(
-    step: str, lab: Callable[..., AbstractContextManager[Lab]], database: Database, tmp_path: Path
-) -> None:
+def test_kill_at_a_step(step: str, lab: NewLab, database: Database, tmp_path: Path) -> None:
     """A service killed with -9 between any two steps of a mail loses and doubles nothing."""
     command = ["-m", "tests.faults.stepping", step, "5", "SIGKILL", str(tmp_path / "mark")]
     with lab(database, command=command) as running:

@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from tests.faults.lab import Lab
+    from tests.faults.lab import NewLab
     from tests.fix_database import Database
     from tests.fix_dovecot import Box
-
-    NewLab = Callable[..., AbstractContextManager[Lab]]
 
 #: Seconds that an orderly end may take.
 ORDERLY = 30
