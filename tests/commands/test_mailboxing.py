@@ -200,3 +200,35 @@ def test_no_terminal_obeys_what_was_typed(check: Check) -> None:
 
     assert "there is no account" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_a_mailbox_is_held_against_what_is_recorded_of_it(
+    box: Box, database: Database, tmp_path: Path
+) -> None:
+    """How many mails of ours are still to be taken in, and how many to be moved."""
+    uids = [box.append(a_letter(number)) for number in range(4)]
+    slot = ("specs", "INBOX", box.uidvalidity())
+    with database.connect("daemon") as conn:
+        conn.execute(
+            "insert into intake.folders (account, folder, uidvalidity, first_uid) values (%s, %s, %s, %s)",
+            [*slot, uids[1]],
+        )
+        for uid, verdict in ((uids[1], "accepted"), (uids[2], "refused")):
+            conn.execute(
+                "insert into intake.arrivals"
+                " (account, folder, uidvalidity, uid, source, verdict, received_at)"
+                " values (%s, %s, %s, %s, 'imap', %s, now())",
+                [*slot, uid, verdict],
+            )
+    path = tmp_path / "specpost.toml"
+    path.write_text(toml(imap={"specs": an_account(box)}, senders=SENDERS))
+    env = {"SPECPOST_DATABASE__URL": database.url, "SPECPOST_STATE_DIR": str(tmp_path)}
+
+    done = specpost("reconcile", "--config", os.fspath(path), env=env)
+    env["SPECPOST_IMAP__SPECS__PASSWORD"] = "geheim"
+    shut = specpost("reconcile", "--config", os.fspath(path), env=env)
+
+    assert (done.returncode, shut.returncode) == (0, 1)
+    assert "mailbox specs: 3 mails of ours: 1 to be taken in, 1 to be moved\n" in done.stdout
+    assert "mailbox specs: login refused: " in shut.stdout
+    assert box.count() == 4
