@@ -7,15 +7,20 @@ import hashlib
 import json
 import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from daemon.outcome import Verdict
+from daemon.proving import Prover
 from daemon.reading import Defaults
+from daemon.resolver import Resolver
 from daemon.spec.target import Hint
 from daemon.storage import raw_key
 from daemon.trust import RECEIVED_MAX
+from daemon.trust.rules import Policy, Proof, Rule
 from tests.fix_house import (
     DEFAULTS,
     NOTHING,
@@ -450,3 +455,26 @@ def test_an_honest_mail_is_answered_at_once_beside_two_poison_ones(house: House)
     assert time.monotonic() - started < 3
     assert not any(outcome.done() for outcome in poison)
     assert [outcome.result(PATIENCE).verdict for outcome in poison] == [Verdict.HELD] * 2
+
+
+def test_a_mail_is_judged_by_the_rules_by_which_it_was_read(database: Database, tmp_path: Path) -> None:
+    """Those in effect when it came, whichever are when it was read; what comes then goes by them."""
+
+    def ruled(name: str) -> Defaults:
+        rule = Rule(name, ("ana@example.org",), ("example/*",), frozenset({Proof.NONE}))
+        return replace(DEFAULTS, policy=Policy((rule,)))
+
+    with (
+        new_readers(defaults=ruled("first")) as before,
+        new_readers(defaults=ruled("second")) as after,
+        new_house(before, database, tmp_path / "storage", defaults=ruled("first")) as house,
+        closing(Resolver([], 1.0)) as resolver,
+        closing(Prover(after, ruled("second"), resolver, 1.0)) as prover,
+    ):
+        slow = house.intake.take(an_envelope(a_mail(To="specs+slow@example.net")))
+        former = house.intake.go_by(after, prover)
+        quick = house.take(a_mail(Message_ID="<2@example.org>"))
+
+        assert {slow.result(PATIENCE).verdict, quick.verdict} == {Verdict.ACCEPTED}
+        former.wait_until_empty()
+        assert house.rows("select rule from intake.mails order by received_at") == [("first",), ("second",)]

@@ -53,7 +53,7 @@ def by_login(house: House) -> Outcome:
 
 def await_place(house: House, waiting: Future[Outcome]) -> None:
     """Return when the mail waits for the DNS."""
-    while not house.intake._prover._places._taken:
+    while not house.intake._court.prover._places._taken:
         assert not waiting.done()
         time.sleep(0.005)
 
@@ -81,7 +81,7 @@ def test_more_than_may_wait_are_deferred_at_once(
     with join(silent_dns, timeout=60.0) as house:
         for _ in range(2):
             take(house, signed())
-        while house.intake._prover._places._taken[""] < 2:
+        while house.intake._court.prover._places._taken[""] < 2:
             time.sleep(0.005)
         third = take(house, signed()).result(PATIENCE)
         assert by_login(house).verdict is Verdict.ACCEPTED
@@ -146,7 +146,7 @@ def test_without_anybody_to_ask_the_house_is_not_alive(join: Callable[..., Any],
     """Every mail that needs the DNS would be deferred for ever: a restart may mend that."""
     with join(silent_dns) as house:
         assert house.intake.alive()
-        house.intake._prover._resolver.close()
+        house.intake._court.prover._resolver.close()
         assert not house.intake.alive()
 
 

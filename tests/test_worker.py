@@ -128,6 +128,16 @@ def test_many_daemons_do_each_job_once(desk: Desk) -> None:
     assert sorted(desk.done) == sorted(desk.written) == MAILS
 
 
+def test_nobody_waits_for_who_is_just_taking_a_job(desk: Desk) -> None:
+    """The next one is free."""
+    desk.ask(*MAILS[:2])
+    with desk.pool.connection() as conn:
+        taken = jobs.take(conn, "other", {"test": 60.0})
+        assert taken
+        assert desk.worker().turn()
+        assert {taken.mail_id, *desk.written} == set(MAILS[:2])
+
+
 def test_what_fails_is_tried_again_later_and_given_up_in_the_open(desk: Desk) -> None:
     """With its trouble to be read; not at once; and no more once it is dead, until somebody asks."""
 
@@ -189,18 +199,20 @@ def test_who_wakes_up_after_their_lease_writes_nothing(desk: Desk) -> None:
     assert desk.states() == [("done", 2, None, None)]
 
 
-def test_who_wakes_up_and_failed_takes_nothing_back(desk: Desk) -> None:
-    """What is done stays done."""
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_who_wakes_up_and_failed_takes_nothing_back(desk: Desk, attempts: int) -> None:
+    """What is done stays done, and what another is at stays theirs."""
     desk.ask(MAILS[0])
 
     def sleepy(_: Taken) -> None:
         desk.pass_time()
-        assert desk.worker(name="other").turn()
+        with desk.pool.connection() as conn:
+            assert jobs.take(conn, "other", {"test": 60.0})
         raise OSError("too late")
 
-    assert desk.worker(sleepy, attempts=1).turn()
+    assert desk.worker(sleepy, attempts=attempts).turn()
 
-    assert desk.states() == [("done", 2, None, None)]
+    assert desk.states() == [("waiting", 2, "other", None)]
 
 
 def test_a_job_that_kills_its_daemons_is_given_up(desk: Desk) -> None:

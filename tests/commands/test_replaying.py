@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from daemon.cli import main
-from daemon.mail import Login
+from daemon.mail import Login, Slot
 from daemon.outcome import Verdict
+from db import mailboxes
 from tests.fix_house import PATIENCE, SPEC, US, a_mail, an_envelope
 
 if TYPE_CHECKING:
@@ -116,6 +117,16 @@ def test_a_rejected_mail_is_taken_once_a_repository_is_configured(house: House) 
     assert "rejected -> rejected: spec.yaml: " in still.stdout
     assert "rejected -> accepted: " in mended.stdout
     assert house.rows("select repo from specs") == [("example/tides",)]
+
+
+def test_a_mail_of_a_mailbox_has_no_null_sender(house: House) -> None:
+    """Nobody knows its envelope, which is no sign of a bounce."""
+    slot = Slot("specs", "INBOX", 1, 1, 1)
+    with house.database.connect("daemon") as conn:
+        assert mailboxes.take(conn, "specs", "test", 60.0) == slot.epoch
+    held(house, source="imap", mail_from="", slot=slot)
+
+    assert "held -> accepted" in run(house, "replay", "--held").stdout
 
 
 def test_what_may_not_be_taken_stays_held(house: House) -> None:

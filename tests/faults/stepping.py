@@ -14,12 +14,12 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon import storage
 from daemon.batches import Batches
 from daemon.cli import main
 from daemon.proving import Prover
 from daemon.sources.wire import Wire
-from daemon.storage import FileStorage
+from daemon.storage import files
+from daemon.storage.files import FileStorage
 from db import specs
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ STEPS: dict[str, tuple[Callable[[Any, str, Callable[[], None]], None], Any, str]
     "judged": (before, Batches, "add"),
     "half of the rows": (before, specs, "insert"),
     "all rows and no object": (before, FileStorage, "put"),
-    "half an object": (amid_a_write, storage, "_write"),
-    "objects without their names": (before, storage, "_renamed"),
+    "half an object": (amid_a_write, files, "_write"),
+    "objects without their names": (before, files, "_renamed"),
     "names without their sync": (before, FileStorage, "_sync"),
     "stored and not committed": (after, FileStorage, "put"),
     "committed and not answered": (after, Batches, "_settle"),
