@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-#: Seconds between an end and the next start (RestartSec=), and between SIGABRT and the last resort.
-RESTART, ABORT = 0.1, 5.0
+#: Seconds between an end and the next start (RestartSec=), and from SIGABRT or SIGTERM to the last resort.
+RESTART, ABORT, STOP = 0.1, 5.0, 45.0
 #: The exit status after which nobody tries again (RestartPreventExitStatus=).
 MISCONFIGURED = 78
 
@@ -75,7 +75,8 @@ class Unit:
         self._await(lambda: len(self.ends) >= ends)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to the process that runs now."""
+        """Send a signal to the process that runs now, or to the next one."""
+        self._await(lambda: len(self.pids) > len(self.ends))
         with self._changed:
             assert self._process
             if number == signal.SIGKILL:
@@ -88,8 +89,12 @@ class Unit:
             self._stopping = True
             if self._process:
                 self._process.send_signal(signal.SIGTERM)
+                self._process.send_signal(signal.SIGCONT)
         assert self._thread
-        self._thread.join()
+        self._thread.join(STOP)
+        if self._thread.is_alive() and self._process:
+            self._process.kill()
+            self._thread.join()
         return self.ends[-1]
 
     def _await(self, happened: Callable[[], bool]) -> None:
@@ -112,6 +117,7 @@ class Unit:
             with self._changed:
                 process = self._process = self._launch(place, log)
                 self.pids.append(process.pid)
+                self._changed.notify_all()
                 if self._stopping:
                     process.terminate()
             self._attend(process, bell)
