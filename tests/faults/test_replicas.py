@@ -54,10 +54,11 @@ def test_paused_with_mails_in_hand(lab: NewLab, database: Database, box: Box, tm
         running.settle()
 
         assert [owner.ends, other.ends] == [[0], [0]]
+        assert running.count("another daemon watches this mailbox by now", owner)  # what it had in hand
 
 
 def test_paused_in_a_transaction(lab: NewLab, database: Database, box: Box, tmp_path: Path) -> None:
-    """A service that is paused in the middle of a commit keeps its mailbox until it wakes, and doubles nothing."""
+    """A service that is paused in the middle of a commit keeps its mailbox meanwhile, and doubles nothing."""
     command = pausing("stored and not committed", 3, tmp_path / "mark")
     with lab(database, box=box, replicas=2, command=command) as running:
         owner, other = owner_first(running)
