@@ -7,9 +7,9 @@ of is replaced here, in the process, so that the service has no word of it.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
+import threading
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +96,9 @@ def arm(step: str, times: int, number: signal.Signals, mark: Path) -> None:
     def die() -> None:
         if next(taken) >= times and not mark.exists():
             mark.touch()
-            os.kill(os.getpid(), number)
+            signal.pthread_kill(
+                threading.get_ident(), number
+            )  # else another thread stops first, and this one later
 
     how, owner, name = STEPS[step]
     how(owner, name, die)
