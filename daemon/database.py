@@ -12,7 +12,7 @@ import structlog
 from daemon import notify
 from daemon.log import Event
 from db import embedded, migrate
-from db.pool import NOT_A_MEMBER, privileges, with_tls
+from db.pool import NOT_A_MEMBER, UrlError, privileges, with_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,9 +51,18 @@ class UnfitError(Exception):
 
 @contextmanager
 def url(settings: Settings, *, keep: bool = False) -> Iterator[str]:
-    """The daemon's connection URL; the embedded server runs as long as the context, or on to ``keep``."""
+    """The daemon's connection URL; the embedded server runs as long as the context, or on to ``keep``.
+
+    Raises:
+        UnfitError: what is configured is no URL.
+        db.embedded.EmbeddedError: there is no server to be had.
+    """
     if settings.database.url != "embedded":
-        yield with_tls(settings.database.url)
+        try:
+            foreign = with_tls(settings.database.url)
+        except UrlError as error:
+            raise UnfitError(f"[database] url: {error}") from None
+        yield foreign
         return
     with embedded.running(settings.state_dir, keep=keep) as server:
         with psycopg.connect(server.url("postgres"), autocommit=True) as owner:

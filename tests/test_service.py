@@ -22,6 +22,9 @@ import pytest
 
 from daemon import whereabouts
 from daemon.commands.posting import wrap
+from daemon.database import UnfitError
+from daemon.database import url as configured_url
+from daemon.settings import load
 from db.embedded import running
 from db.migrate import create_login, migrate
 from tests.fix_daemon import PATIENCE, REPO, SHARED, environment, new_daemon, specpost
@@ -379,6 +382,16 @@ def test_a_newer_schema_is_said_and_worked_with(database: Database, tmp_path: Pa
     with new_daemon(tmp_path / "daemon", SPECPOST_DATABASE__URL=database.url) as daemon:
         assert daemon.mail(a_mail())[0] == 250
         assert "database newer" in daemon.events()
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:se/cret@h/x", "postgresql://me:secret@h/x?sslmood=1"])
+def test_what_is_no_url_is_said_of_its_key(url: str) -> None:
+    """And without what it holds."""
+    settings = load(None, {"SPECPOST_CONFIG": os.devnull, "SPECPOST_DATABASE__URL": url})
+    with pytest.raises(UnfitError, match=r"^\[database\] url: ") as refused, configured_url(settings):
+        pytest.fail("it is taken")
+
+    assert "cret" not in str(refused.value)
 
 
 def test_no_password_reaches_the_log(database: Database, tmp_path: Path) -> None:

@@ -177,6 +177,8 @@ def test_a_folder_with_a_percent_sign_is_that_folder(toml: Toml) -> None:
         ('[smtp]\nlisten = "smtp:///run/mail"', 2, "on a UNIX socket we speak LMTP: write lmtp:///run/mail"),
         ('[smtp]\nlisten = "127.0.0.1"', 2, "allowed: HOST:PORT"),
         ('[smtp]\nlisten = "127.0.0.1:65536"', 2, "allowed: HOST:PORT"),
+        ('[smtp]\nlisten = ["[::1]:1", "[::1]:2", "[::1]:1"]', 2, "[::1]:1 can't be listened on twice"),
+        ('[smtp]\nlisten = ["[::1]:1", "lmtp://[::1]:1"]', 2, "[::1]:1 can't be listened on twice"),
         ('[smtp]\nrecipients = ["nobody"]', 2, "'nobody'"),
         ('[smtp]\nrecipients = "a+tag@example.org"', 2, "addresses without a tag"),
         ('[smtp]\nhostname = "a b"', 2, 'given "a b"; allowed: a host name'),
@@ -276,6 +278,11 @@ def test_everything_wrong_is_told_at_once_but_no_more_than_ten_lines(toml: Toml)
 
     assert len(lines) == 10
     assert all(line.isprintable() for line in lines)
+
+
+def test_two_free_ports_are_two(toml: Toml) -> None:
+    """Nobody knows which they will be."""
+    assert len(load(toml('[smtp]\nlisten = ["[::1]:0", "[::1]:0"]'), {}).smtp.listen or ()) == 2
 
 
 def test_a_certificate_needs_its_key(toml: Toml, tmp_path: Path) -> None:

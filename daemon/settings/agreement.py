@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from daemon.settings.given import Key
     from daemon.settings.imap import Imap
+    from daemon.settings.listen import Listen
     from daemon.settings.oauth import Vault
     from daemon.settings.senders import Sender
     from daemon.settings.smtp import Smtp
@@ -43,6 +45,8 @@ def disagreements(settings: Tables) -> Iterator[Complaint]:
         yield from for_strangers(settings, f"on {', '.join(listeners)}", ("smtp", "listen"))
     if settings.smtp.listen == () and not settings.imap:
         yield ("smtp", "listen"), _NO_DOOR
+    if twice := _twice(settings.smtp.listen or ()):
+        yield ("smtp", "listen"), f"{', '.join(twice)} can't be listened on twice; leave one out"
     for account, imap in settings.imap.items():
         yield from for_strangers(settings, f"in the mailbox {account}", ("imap", account))
         if imap.oauth and settings.oauth.key is None:
@@ -66,6 +70,12 @@ def for_strangers(settings: Tables, place: str, key: Key) -> Iterator[Complaint]
         if "none" in sender.proof:
             words = f'"none" takes whatever From says, and {strangers}; ask for a proof, such as "dkim"'
             yield ("senders", name, "proof"), f"{words}, or listen by SMTP on loopback alone"
+
+
+def _twice(listeners: Sequence[Listen]) -> list[str]:
+    """The places that are named more than once; each port 0 is another port."""
+    named = Counter(each.place for each in listeners if each.path or each.port)
+    return [place for place, times in named.items() if times > 1]
 
 
 #: What is said where no mail could ever come in.

@@ -35,8 +35,13 @@ class Listen:
 
     def __str__(self) -> str:
         """As it is written in the configuration."""
+        return f"{self.scheme}://{self.place}"
+
+    @property
+    def place(self) -> str:
+        """What can be listened on by one alone, but for port 0."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{self.path or f'{host}:{self.port}'}"
+        return self.path or f"{host}:{self.port}"
 
     @property
     def needs_senders(self) -> bool:
