@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import structlog
@@ -48,11 +49,12 @@ class Intake:
 
     def __init__(self, readers: Readers, prover: Prover, ledger: Ledger) -> None:
         self._court, self._ledger = Court(readers, prover), ledger
+        self._door = Lock()  # so that no court is thought to be empty while a mail is on its way in
         self._batches = Batches(ledger.commit)
 
     def take(self, envelope: Envelope) -> Future[Outcome]:
         """Take one mail in; the future never fails, and is done once the mail's fate is durable."""
-        walk = Walk(envelope, time.monotonic(), self._court)
+        walk = Walk(envelope, time.monotonic(), self._entered())
         outcome = expected(walk)
         reading = walk.court.readers.read(envelope)
         reading.add_done_callback(lambda reading: self._judge(walk, reading, outcome))
@@ -61,7 +63,7 @@ class Intake:
     def hold(self, envelope: Envelope, reason: str) -> Future[Outcome]:
         """Set one mail aside unread; as ``take``."""
         judged = Judged(envelope, Verdict.HELD, Judgement(), reason=reason)
-        outcome = expected(Walk(envelope, time.monotonic(), self._court, judged=judged))
+        outcome = expected(Walk(envelope, time.monotonic(), self._entered(), judged=judged))
         self._batches.add(judged, outcome)
         return outcome
 
@@ -71,7 +73,8 @@ class Intake:
         Those under way are read and judged to the end by the court that is
         returned, whose parts can be closed when it is empty.
         """
-        former, self._court = self._court, Court(readers, prover)
+        with self._door:
+            former, self._court = self._court, Court(readers, prover)
         return former
 
     def close(self) -> None:
@@ -85,6 +88,12 @@ class Intake:
     def trouble(self) -> str | None:
         """What keeps mails from being committed right now, in words."""
         return self._batches.trouble
+
+    def _entered(self) -> Court:
+        """The court that a mail which comes now is read and judged by, and has entered."""
+        with self._door:
+            self._court.enter()
+            return self._court
 
     def _judge(self, walk: Walk, reading: Future[Reading], outcome: Future[Outcome]) -> None:
         """Let who sent it be judged, once it was read."""
@@ -134,9 +143,8 @@ class Intake:
 
 
 def expected(walk: Walk) -> Future[Outcome]:
-    """The outcome that a walk will come to; the log is told it then."""
+    """The outcome that a walk will come to; the log is told it then, and the court is left."""
     outcome: Future[Outcome] = Future()
-    walk.court.enter()
     outcome.set_running_or_notify_cancel()  # a caller that goes away must not cancel a commit
     outcome.add_done_callback(lambda outcome: tell(walk, outcome.result()))
     outcome.add_done_callback(lambda _: walk.court.leave())
