@@ -68,7 +68,8 @@ def why(what: str, *, as_json: bool, config: Path | None) -> None:
     with edge.connection(config) as conn:
         found = stories.of(conn, what, display.OF_A_SENDER)
         if not found:
-            raise edge.Fatal(display.unseen(conn, what, list(settings.imap)))
+            polls = {name: imap.poll for name, imap in settings.imap.items()}
+            raise edge.Fatal(display.unseen(conn, what, polls))
         if len(found) > 1:
             display.listed(found, as_json=as_json)
         else:

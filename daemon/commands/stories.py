@@ -15,7 +15,7 @@ from db import events, mailboxes, parts, specs, stories
 from db import jobs as job_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg import Connection
 
@@ -145,11 +145,15 @@ def jobs(found: Sequence[Job], *, as_json: bool) -> None:
         display.table(("ASKED FOR", "JOB", "KIND", "MAIL", "ATTEMPTS", "STATE"), rows)
 
 
-def unseen(conn: Connection[Any], what: str, accounts: Sequence[str]) -> str:
-    """What there is to say of a mail that isn't there: how the mailboxes fare in which it may still lie."""
+def unseen(conn: Connection[Any], what: str, polls: Mapping[str, float]) -> str:
+    """What there is to say of a mail that isn't there: how the mailboxes fare in which it may still lie.
+
+    ``polls`` says for each account after how many seconds it is looked
+    through again, if nothing makes it sooner.
+    """
     said = f"never seen: no mail has the id, the Message-ID or the sender {printable(what)!r}"
-    watched = [mailboxes.watched(conn, account) for account in accounts]
-    return "\n".join([said, *(_fares(each) for each in watched if each)])
+    watched = [(mailboxes.watched(conn, account), poll) for account, poll in polls.items()]
+    return "\n".join([said, *(_fares(each, poll) for each, poll in watched if each)])
 
 
 def _became(mail: Mail) -> str:
@@ -213,11 +217,12 @@ def state(job: Job) -> str:
     return f"due {display.when(job.due_at)}{trouble}"
 
 
-def _fares(watched: Watched) -> str:
+def _fares(watched: Watched, poll: float) -> str:
     looked = "never looked through"
     if watched.looked_at:
-        ago = (datetime.now(UTC) - watched.looked_at).total_seconds()
-        looked = f"last looked through {max(ago, 0):.0f} s ago"
+        ago = max((datetime.now(UTC) - watched.looked_at).total_seconds(), 0)
+        again = f", again in {max(poll - ago, 0):.0f} s at the latest" if watched.leased else ""
+        looked = f"last looked through {ago:.0f} s ago{again}"
     nobody = "" if watched.leased else ", and nobody watches it now"
     return f"mailbox {watched.account}: {looked}; {printable(watched.state or 'no word of it')}{nobody}"
 
