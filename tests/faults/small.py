@@ -59,12 +59,12 @@ class Small:
 
     def forbid_writing(self) -> None:
         """Make it read-only, as a failing disk is made, at a moment when nobody writes."""
-        again = "until mount -o remount,ro $0 2>/dev/null; do sleep 0.01; done"
+        again = "until mount -o remount,ro small $0 2>/dev/null; do sleep 0.01; done"
         self.do("timeout", "30", "sh", "-c", again, str(self.place))
 
     def allow_writing(self) -> None:
         """Mend that."""
-        self.do("mount", "-o", "remount,rw", str(self.place))
+        self.do("mount", "-o", "remount,rw", "small", str(self.place))
 
     @property
     def _filler(self) -> Path:
