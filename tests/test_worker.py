@@ -251,6 +251,8 @@ def test_the_end_waits_for_what_was_begun_and_begins_nothing(desk: Desk) -> None
         assert begun.wait(PATIENCE)
         closing = Thread(target=worker.close)
         closing.start()
+        while sum(hand.is_alive() for hand in worker._threads) > 1:
+            closing.join(0.01)  # until the idle hand has gone
         desk.ask(MAILS[1])
         finish.set()
         closing.join(PATIENCE)
