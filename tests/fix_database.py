@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from db.embedded import Server
 
-Role = Literal["owner", "daemon", "anon", "authenticated", "service_role"]
+Role = Literal["owner", "daemon", "anon", "authenticated", "service_role", "ci_runner"]
 
 TEMPLATE = "specpost_template"
 

@@ -365,9 +365,7 @@ CASES = (
     wrong("a count as a text", suite("e2e", passed="2"), "tests.e2e.passed", "whole number"),
     wrong("a count as a truth", suite("e2e", failed=False), "tests.e2e.failed", "whole number"),
     wrong("errors as a list", suite("js", errors=[]), "tests.js.errors", "whole number"),
-    wrong(
-        "a suite whose name would break the line", {"tests": {"a\nb\x1b[31m": 3}}, "tests.a?b??31m", "object"
-    ),
+    wrong("a suite whose name would break the line", {"tests": {"a\nb\x1b[31m": 3}}, "tests.a?b?", "object"),
 )
 
 #: Definitions of Done that no program can decide, and the key that the complaint names.

@@ -76,6 +76,40 @@ CREATE UNIQUE INDEX sprints_pkey ON public.sprints USING btree (id)
 CREATE UNIQUE INDEX status_events_pkey ON public.status_events USING btree (id)
 """
 
+#: What CI calls, and which rights a call has.
+PUBLIC_FUNCTIONS = """
+finish_run(run_id uuid, summary jsonb) jsonb
+log_event(run_id uuid, phase text, message text, metadata jsonb DEFAULT '{}'::jsonb) public.status_events
+next_sprint(spec_id uuid) SETOF public.sprints
+record_artifact(run_id uuid, kind text, storage_path text, size bigint) public.artifacts
+start_run(sprint_id uuid, ci_run_id text, attempt integer DEFAULT 1) public.runs
+"""
+
+VIEWS = """
+spec_progress.spec_id uuid
+spec_progress.repo text
+spec_progress.branch text
+spec_progress.sprints_done bigint
+spec_progress.sprints bigint
+spec_progress.last_phase text
+spec_progress.last_event_at timestamp with time zone
+spec_progress.created_at timestamp with time zone
+spec_progress.age interval
+sprint_board.spec_id uuid
+sprint_board.repo text
+sprint_board.branch text
+sprint_board.sprint_id uuid
+sprint_board.place bigint
+sprint_board.label text
+sprint_board.state text
+sprint_board.runs bigint
+sprint_board.run_id uuid
+sprint_board.ci_run_id text
+sprint_board.started_at timestamp with time zone
+sprint_board.finished_at timestamp with time zone
+sprint_board.result text
+"""
+
 INTAKE_COLUMNS = """
 arrivals.id bigint not null
 arrivals.mail_id uuid
@@ -190,15 +224,38 @@ CREATE UNIQUE INDEX parts_pkey ON intake.parts USING btree (mail_id, place)
 CREATE UNIQUE INDEX tokens_pkey ON intake.tokens USING btree (account)
 """
 
-COLUMNS = """
+COLUMNS_OF = """
 select c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
   || case when a.attnotnull then ' not null' else '' end
   || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
 from pg_attribute as a
 join pg_class as c on c.oid = a.attrelid
 left join pg_attrdef as d on d.adrelid = c.oid and d.adnum = a.attnum
-where c.relnamespace = %s::regnamespace and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
+where c.relnamespace = %s::regnamespace and c.relkind = '{kind}' and a.attnum > 0 and not a.attisdropped
 order by c.relname, a.attnum
+"""
+
+COLUMNS = COLUMNS_OF.format(kind="r")
+
+FUNCTIONS = """
+select proname || '(' || pg_get_function_arguments(oid) || ') ' || pg_get_function_result(oid)
+from pg_proc where pronamespace = %s::regnamespace
+order by proname
+"""
+
+#: Whose body is one statement with the caller's rights, and whose has those of its owner.
+RIGHTS_OF_FUNCTIONS = """
+select n.nspname || '.' || p.proname, l.lanname, p.proowner::regrole::text
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+join pg_language as l on l.oid = p.prolang
+where n.nspname in ('public', 'intake') and (p.prosecdef or n.nspname = 'public')
+"""
+
+UNSAFE_FUNCTIONS = """
+select oid::regprocedure::text from pg_proc
+where pronamespace in ('public'::regnamespace, 'intake'::regnamespace)
+  and (proconfig is distinct from array['search_path=""'])
 """
 
 KEYS = """
@@ -220,6 +277,8 @@ INDEXES = "select indexdef from pg_indexes where schemaname = %s"
 RELATIONS = """
 select relkind::text || ' ' || relname from pg_class where relnamespace = %s::regnamespace and relkind <> 'i'
 """
+
+TABLES = f"{RELATIONS} and relkind <> 'v'"
 
 POLICIES = """
 select policyname, tablename, cmd, array_to_string(roles, ','), coalesce(qual, ''), coalesce(with_check, '')
@@ -271,10 +330,34 @@ def test_the_five_tables_have_the_contracts_indexes(any_database: Database) -> N
 
 
 def test_nothing_else_lives_in_public(any_database: Database) -> None:
-    """Public holds the five tables and the sequence of the events, and no function."""
+    """Public holds the five tables, the sequence of the events, two views and what CI calls."""
     with any_database.connect() as conn:
-        assert sorted(told(conn, RELATIONS)) == ["S status_events_id_seq", *(f"r {table}" for table in FIVE)]
-        assert told(conn, "select proname from pg_proc where pronamespace = %s::regnamespace") == []
+        assert sorted(told(conn, RELATIONS)) == sorted(
+            ["S status_events_id_seq", "v spec_progress", "v sprint_board", *(f"r {table}" for table in FIVE)]
+        )
+        assert told(conn, FUNCTIONS) == lines(PUBLIC_FUNCTIONS)
+        assert told(conn, COLUMNS_OF.format(kind="v")) == lines(VIEWS)
+
+
+def test_views_and_functions_have_the_rights_they_should(any_database: Database) -> None:
+    """Views and what is called have the caller's rights; bodies have those of a role nobody logs in as."""
+    bodies = ("finish_run", "log_event", "next_sprint", "record_artifact", "start_run")
+    with any_database.connect() as conn:
+        assert sorted(conn.execute(RIGHTS_OF_FUNCTIONS)) == [
+            *((f"intake.{body}", "plpgsql", "specpost_gate") for body in bodies),
+            *((f"public.{body}", "sql", "postgres") for body in bodies),
+        ]
+        assert (
+            conn.execute(
+                "select from pg_proc where prosecdef and pronamespace = 'public'::regnamespace"
+            ).rowcount
+            == 0
+        )
+        assert conn.execute(UNSAFE_FUNCTIONS).fetchall() == []
+        invoked = "select from pg_class where relkind = 'v' and 'security_invoker=true' = any(reloptions)"
+        assert conn.execute(invoked).rowcount == 2
+        login = "select from pg_roles where rolname in ('specpost_gate', 'ci_runner') and rolcanlogin"
+        assert conn.execute(login).rowcount == 0
 
 
 @pytest.mark.skipif(not CONTRACT.exists(), reason="the contract's text, beside the repository")
@@ -287,7 +370,7 @@ def test_the_contracts_own_statements_make_the_same_tables(
     with any_database.connect() as ours, empty_database.connect() as theirs:
         theirs.execute(block[1].encode())
 
-        for query in COLUMNS, KEYS, CHECKS, RELATIONS:
+        for query in COLUMNS, KEYS, CHECKS, TABLES:
             assert sorted(told(ours, query)) == sorted(told(theirs, query))
         more = set(told(ours, INDEXES)) ^ set(told(theirs, INDEXES))
     assert more == {"CREATE INDEX idx_sprints_spec_id ON public.sprints USING btree (spec_id)"}
@@ -342,7 +425,7 @@ def test_a_slot_of_a_mailbox_arrives_once_and_smtp_as_often_as_it_comes(database
 
 
 def test_each_of_the_five_has_the_contracts_policies(any_database: Database) -> None:
-    """Users read, the service role does all, the daemon reads and adds; each policy is for one role."""
+    """Users and CI read, the service role does all, the daemon adds; each policy is for one role."""
     service = "(( SELECT auth.role() AS role) = 'service_role'::text)"
     expected = set()
     for table in FIVE:
@@ -354,7 +437,13 @@ def test_each_of_the_five_has_the_contracts_policies(any_database: Database) -> 
             (f"Service role can delete {table}", table, "DELETE", "service_role", service, ""),
             (f"Daemon can read {table}", table, "SELECT", "specpost_daemon", "true", ""),
             (f"Daemon can insert {table}", table, "INSERT", "specpost_daemon", "", "true"),
+            (f"CI can read {table}", table, "SELECT", "ci_runner", "true", ""),
+            (f"Gate can read {table}", table, "SELECT", "specpost_gate", "true", ""),
         }
+    for table in ("runs", "artifacts", "status_events"):
+        expected.add((f"Gate can insert {table}", table, "INSERT", "specpost_gate", "", "true"))
+    for table in ("sprints", "runs", "artifacts"):
+        expected.add((f"Gate can update {table}", table, "UPDATE", "specpost_gate", "true", "true"))
     with any_database.connect() as conn:
         assert set(conn.execute(POLICIES, ("public",))) == expected
 

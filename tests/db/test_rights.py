@@ -24,13 +24,23 @@ if TYPE_CHECKING:
 
 FIVE = {"public.artifacts", "public.runs", "public.specs", "public.sprints", "public.status_events"}
 
+VIEWS = {"public.spec_progress", "public.sprint_board"}
+
 BOOKS = {
     f"intake.{table}" for table in ("arrivals", "folders", "jobs", "mailboxes", "mails", "parts", "tokens")
 }
 
+#: Who may call what decides over a sprint.
+CALLERS = ("service_role", "ci_runner")
+
 #: Every privilege on every table that anybody but the owner has.
 MATRIX = (
-    {(table, "authenticated", "SELECT") for table in FIVE}
+    {(table, "authenticated", "SELECT") for table in FIVE | VIEWS}
+    | {(table, "ci_runner", "SELECT") for table in FIVE | VIEWS}
+    | {(table, "specpost_gate", "SELECT") for table in FIVE}
+    | {(f"public.{table}", "specpost_gate", "INSERT") for table in ("artifacts", "runs", "status_events")}
+    | {(f"public.{table}", "specpost_gate", "UPDATE") for table in ("artifacts", "runs", "sprints")}
+    | {(table, "service_role", "SELECT") for table in VIEWS}
     | {(table, "service_role", might) for table in FIVE for might in ("SELECT", "INSERT", "UPDATE", "DELETE")}
     | {(table, "specpost_daemon", might) for table in FIVE for might in ("SELECT", "INSERT")}
     | {(table, "specpost_daemon", might) for table in BOOKS for might in ("SELECT", "INSERT", "UPDATE")}
@@ -44,7 +54,8 @@ join pg_namespace as n on n.oid = c.relnamespace
 cross join pg_roles as r
 cross join unnest(%s::text[]) as might
 where n.nspname in ('public', 'intake', 'supabase_migrations') and c.relkind in ('r', 'v', 'm', 'p', 'f')
-  and r.rolname in ('anon', 'authenticated', 'service_role', 'specpost_daemon', 'specpost')
+  and r.rolname in
+    ('anon', 'authenticated', 'service_role', 'ci_runner', 'specpost_gate', 'specpost_daemon', 'specpost')
   and (has_table_privilege(r.oid, c.oid, might)
     or might in ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
       and has_any_column_privilege(r.oid, c.oid, might))
@@ -53,7 +64,9 @@ where n.nspname in ('public', 'intake', 'supabase_migrations') and c.relkind in 
 SEQUENCES = """
 select s.relname, r.rolname, might
 from pg_class as s
-cross join unnest(array['anon', 'authenticated', 'service_role', 'specpost_daemon']) as r (rolname)
+cross join unnest(array[
+  'anon', 'authenticated', 'service_role', 'ci_runner', 'specpost_gate', 'specpost_daemon', 'specpost'
+]) as r (rolname)
 cross join unnest(array['USAGE', 'SELECT', 'UPDATE']) as might
 where s.relkind = 'S' and has_sequence_privilege(r.rolname, s.oid, might)
 """
@@ -61,10 +74,31 @@ where s.relkind = 'S' and has_sequence_privilege(r.rolname, s.oid, might)
 SCHEMAS = """
 select n.nspname, r.rolname, might
 from pg_namespace as n
-cross join unnest(array['anon', 'authenticated', 'service_role', 'specpost_daemon']) as r (rolname)
+cross join unnest(array[
+  'anon', 'authenticated', 'service_role', 'ci_runner', 'specpost_gate', 'specpost_daemon', 'specpost'
+]) as r (rolname)
 cross join unnest(array['USAGE', 'CREATE']) as might
 where n.nspname in ('intake', 'supabase_migrations') and has_schema_privilege(r.rolname, n.oid, might)
   or n.nspname = 'public' and might = 'CREATE' and has_schema_privilege(r.rolname, n.oid, might)
+"""
+
+#: The columns that somebody may update without the whole table.
+UPDATABLE = """
+select a.attrelid::regclass::text || '.' || a.attname
+from pg_attribute as a
+join pg_class as c on c.oid = a.attrelid
+where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attnum > 0
+  and has_column_privilege('specpost_gate', a.attrelid, a.attnum, 'UPDATE')
+"""
+
+FUNCTIONS = """
+select p.oid::regproc::text, r.rolname
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+cross join unnest(array[
+  'anon', 'authenticated', 'service_role', 'ci_runner', 'specpost_gate', 'specpost_daemon', 'specpost'
+]) as r (rolname)
+where n.nspname in ('public', 'intake') and has_function_privilege(r.rolname, p.oid, 'EXECUTE')
 """
 
 EXECUTABLE_BY_PUBLIC = """
@@ -125,15 +159,79 @@ def test_the_privileges_on_every_table_are_these_and_no_more(any_database: Datab
 
 
 def test_the_privileges_on_sequences_and_schemas_are_these_and_no_more(any_database: Database) -> None:
-    """The service role and the daemon number events; only the daemon gets into intake."""
+    """The service role, the daemon and the gate number events; API users and anon don't get into intake."""
     with any_database.connect() as conn:
         assert set(conn.execute(SEQUENCES)) == {
             ("status_events_id_seq", "service_role", "USAGE"),
             ("status_events_id_seq", "service_role", "SELECT"),
-            ("status_events_id_seq", "specpost_daemon", "USAGE"),
-            ("arrivals_id_seq", "specpost_daemon", "USAGE"),
+            ("status_events_id_seq", "specpost_gate", "USAGE"),
+            *(
+                (sequence, role, "USAGE")
+                for sequence in ("status_events_id_seq", "arrivals_id_seq")
+                for role in ("specpost_daemon", "specpost")
+            ),
         }
-        assert set(conn.execute(SCHEMAS)) == {("intake", "specpost_daemon", "USAGE")}
+        assert set(conn.execute(SCHEMAS)) == {
+            ("intake", role, "USAGE")
+            for role in ("specpost_daemon", "specpost", "service_role", "ci_runner", "specpost_gate")
+        }
+
+
+#: The bodies of what CI calls.
+CALLS = {"finish_run", "log_event", "next_sprint", "record_artifact", "start_run"}
+
+#: What the bodies call.
+STEPS = {
+    f"intake.{step}"
+    for step in (
+        *("ask_count", "ask_number", "ask_object", "ask_text", "ask_truth", "ask_word"),
+        *("gate", "refuse", "run_id", "shown", "told"),
+    )
+}
+
+
+def test_functions_are_for_the_service_role_and_ci_and_nobody_else(any_database: Database) -> None:
+    """Only these two call what decides over a sprint; the daemon gets no right by it."""
+    with any_database.connect() as conn:
+        conn.execute("set search_path = ''")
+        assert set(conn.execute(FUNCTIONS)) == {
+            *(
+                (f"{schema}.{it}", role)
+                for schema in ("public", "intake")
+                for it in CALLS
+                for role in CALLERS
+            ),
+            *((f"intake.{it}", "specpost_gate") for it in CALLS),
+            *((step, "specpost_gate") for step in STEPS),
+        }
+
+
+def test_the_gate_updates_these_columns_and_no_more(any_database: Database) -> None:
+    """Not even the gate can give a run to another sprint, or soften a Definition of Done."""
+    with any_database.connect() as conn:
+        assert {column for (column,) in conn.execute(UPDATABLE)} == {
+            *("artifacts.size", "runs.finished_at", "runs.result", "runs.summary_json", "sprints.state")
+        }
+
+
+def test_ci_reads_and_writes_nothing(any_database: Database) -> None:
+    """What a CI job may read it can't alter, whatever it runs, and no role lets it."""
+    with any_database.connect() as conn:
+        for insert in INSERTS.values():
+            conn.execute(insert.encode())
+
+    with any_database.connect("ci_runner") as conn:
+        for table, insert in INSERTS.items():
+            assert conn.execute(f"select from {table}".encode()).rowcount == 1
+            for statement in (
+                insert,
+                UPDATES[table],
+                DELETES[table],
+                f"truncate {table}",
+                f"select from {table} for update",
+            ):
+                assert refused(conn, statement)
+        assert refused(conn, "select intake.gate('{}', '{}')")
 
 
 def test_no_function_is_executable_by_everybody(any_database: Database) -> None:
@@ -262,7 +360,7 @@ def test_the_daemon_can_neither_forge_nor_read_the_history(database: Database) -
         assert refused(conn, "select from supabase_migrations.schema_migrations")
 
 
-@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
+@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role", "ci_runner"])
 def test_nobody_else_sees_the_daemons_books(any_database: Database, role: Role) -> None:
     """Who wrote to us and why they were refused is hidden from the API's roles, the service role included."""
     with any_database.connect(role) as conn:
