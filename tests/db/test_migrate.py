@@ -33,7 +33,7 @@ from db.migrate import (
 )
 from db.pool import privileges
 from tests.fix_postgres import QUICK
-from tests.parts import need
+from tests.parts import from_npm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -319,20 +319,7 @@ def test_a_logins_url_connects(database: Database) -> None:
 @pytest.fixture(scope="session")
 def supabase(request: pytest.FixtureRequest) -> str:
     """Supabase's command line, from the PATH or from npm into the cache of the test runner."""
-    if found := shutil.which("supabase"):
-        return found
-    cache = request.config.cache
-    need(cache and shutil.which("npm"), "npm install -g supabase")
-    assert cache
-    home = cache.mkdir("supabase")
-    command = home / "node_modules" / ".bin" / "supabase"
-    if not command.exists():
-        install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), "supabase@3"]
-        need(
-            subprocess.run(install, capture_output=True, check=False).returncode == 0,
-            "npm install -g supabase",
-        )
-    return str(command)
+    return shutil.which("supabase") or from_npm(request.config, "supabase@3", "supabase")
 
 
 def push(supabase: str, database: Database, home: Path) -> str:
