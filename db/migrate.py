@@ -48,7 +48,7 @@ class MigrationError(Exception):
 
 
 class LoginError(Exception):
-    """A login that can't be made, or must not become the daemon's."""
+    """A login that can't be made, or must not have its group's rights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,40 +181,42 @@ def _message(error: psycopg.Error) -> str:
     return "; ".join(filter(None, said)) or str(error)
 
 
-def create_login(conn: Connection[Any], name: str, password: str | None) -> None:
-    """Make ``name`` a login of the daemon's, with its rights and no more; safe to repeat.
+def create_login(conn: Connection[Any], name: str, password: str | None, group: str = pool.GROUP) -> None:
+    """Make ``name`` a login with the rights of ``group`` and no more; safe to repeat.
+
+    The group is the daemon's or CI's, and never both: CI runs other people's code.
 
     An existing role gets the password, when one is given, and the
     membership. Only a SCRAM verifier (RFC 5803) is sent, so the password
     can't end in a server's log.
 
     Raises:
-        LoginError: ``name`` is none, or is a role that may more than the daemon should.
+        LoginError: ``name`` is none, or is a role that may more than its group.
         psycopg.Error: the caller may not make roles.
     """
-    _refuse_odd(conn, name)
+    _refuse_odd(conn, name, group)
     role = sql.Identifier(name)
     with conn.transaction():
         if not _exists(conn, name):
             conn.execute(sql.SQL("create role {}").format(role))
         conn.execute(sql.SQL("alter role {} login inherit").format(role))
-        conn.execute(sql.SQL("grant {} to {}").format(sql.Identifier(pool.GROUP), role))
+        conn.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), role))
         if password is not None:
             verifier = conn.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
             said = sql.Literal(verifier.decode())
             conn.execute(sql.SQL("alter role {} password {}").format(role, said))
 
 
-def _refuse_odd(conn: Connection[Any], name: str) -> None:
+def _refuse_odd(conn: Connection[Any], name: str, group: str) -> None:
     if not name or "\0" in name or len(name.encode()) > _LONGEST_NAME:
         raise LoginError(f"a login's name has 1 to {_LONGEST_NAME} bytes")
-    if name in {pool.GROUP, "anon", "authenticated", "service_role"}:
+    if name in {pool.GROUP, pool.CI_GROUP, "specpost_gate", "anon", "authenticated", "service_role"}:
         raise LoginError(
             f"{name} is a role that rights are granted to: choose a name of its own for the login"
         )
-    reasons = pool.excess(conn, name) if _exists(conn, name) else []
+    reasons = pool.excess(conn, name, group) if _exists(conn, name) else []
     if reasons:
-        raise LoginError(f"{name} exists and may more than the daemon should: {', '.join(reasons)}")
+        raise LoginError(f"{name} exists and may more than {group} should: {', '.join(reasons)}")
 
 
 def _exists(conn: Connection[Any], name: str) -> bool:

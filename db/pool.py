@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: The group role that holds the daemon's rights; its logins are members of it.
 GROUP = "specpost_daemon"
 
+#: The same for CI.
+CI_GROUP = "ci_runner"
+
 NOT_A_MEMBER = f"not a member of {GROUP}"
 
 #: What is raised where there is no database to be had, or one that takes no writing: a standby, or one whose
@@ -62,13 +65,34 @@ order by r.rolname <> %(role)s, r.rolname
 """
 
 _EXCESS = """
-select pg_catalog.format('may %%s %%I.%%I', might, n.nspname, c.relname)
-from pg_catalog.pg_class as c
-join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-cross join pg_catalog.unnest(array['UPDATE', 'DELETE', 'TRUNCATE']) as might
-where c.relkind = 'r' and (n.nspname = 'public' or n.nspname = 'intake' and might <> 'UPDATE')
-  and pg_catalog.has_table_privilege(%(role)s::pg_catalog.name, c.oid, might)
-order by c.oid
+(
+  select pg_catalog.format('may %%s %%I.%%I', might, n.nspname, c.relname)
+  from pg_catalog.pg_class as c
+  join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+  cross join pg_catalog.unnest(array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) as might
+  where c.relkind = 'r' and n.nspname in ('public', 'intake')
+    and not (%(adds)s and (might = 'INSERT' or might = 'UPDATE' and n.nspname = 'intake'))
+    and case when might in ('INSERT', 'UPDATE')
+      then pg_catalog.has_any_column_privilege(%(role)s::pg_catalog.name, c.oid, might)
+      else pg_catalog.has_table_privilege(%(role)s::pg_catalog.name, c.oid, might)
+    end
+  order by c.oid, might desc
+  limit 1
+)
+union all
+(
+  select pg_catalog.format('may call %%I.%%I', n.nspname, p.proname)
+  from pg_catalog.pg_proc as p
+  join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+  where n.nspname in ('public', 'intake')
+    and pg_catalog.has_function_privilege(%(role)s::pg_catalog.name, p.oid, 'EXECUTE')
+    and not exists (
+      select from pg_catalog.pg_roles
+      where rolname = %(group)s and pg_catalog.has_function_privilege(oid, p.oid, 'EXECUTE')
+    )
+  order by p.oid
+  limit 1
+)
 limit 1
 """
 
@@ -206,8 +230,8 @@ def privileges(conn: Connection[Any]) -> list[str]:
     return [*excess(conn, role), *([] if member else [NOT_A_MEMBER])]
 
 
-def excess(conn: Connection[Any], role: str) -> list[str]:
-    """What ``role`` may do or become that no daemon should; empty when there is nothing."""
+def excess(conn: Connection[Any], role: str, group: str = GROUP) -> list[str]:
+    """What ``role`` may do or become that no login of ``group`` should; empty when there is nothing."""
     found = _attributes(conn, role)
     if "superuser" in found:
         return ["superuser"]  # who is everything else, too
@@ -216,7 +240,8 @@ def excess(conn: Connection[Any], role: str) -> list[str]:
         f"owner of {table}" if name == role else f"member of {name}, owner of {table}"
         for name, table in owners
     ]
-    return found or [might for (might,) in conn.execute(_EXCESS, {"role": role})]
+    given = {"role": role, "group": group, "adds": group == GROUP}
+    return found or [might for (might,) in conn.execute(_EXCESS, given)]
 
 
 def _attributes(conn: Connection[Any], role: str) -> list[str]:

@@ -290,7 +290,7 @@ def curl(
 
 
 def test_a_mailed_specification_becomes_done_by_curl(api: Api, readers: Readers, tmp_path: Path) -> None:
-    """From the mail to DONE, sprint after sprint: one fails its gate, the next passes, all is told in events."""
+    """From the mail to DONE: one sprint fails its gate, the next passes it, and events tell all of it."""
     with new_house(readers, api.database, tmp_path / "storage") as house:
         outcome = house.take()
         assert outcome.verdict is Verdict.ACCEPTED

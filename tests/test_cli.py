@@ -325,6 +325,28 @@ def test_migrate_and_its_login_are_all_a_foreign_database_needs(
     assert (listed.returncode, listed.stdout) == (0, "no specifications yet; specpost send FILE mails one\n")
 
 
+def test_a_login_for_ci_is_none_of_the_daemons(empty_database: Database, tmp_path: Path) -> None:
+    """With CI's role it may call and read, and the daemon's commands take it for what it is."""
+    owner = {"SPECPOST_OWNER_URL": empty_database.owner_url}
+    out = tmp_path / "ci_url"
+    specpost("migrate", env=owner)
+
+    made = specpost(
+        "migrate", "--create-login", "ci_job", "--role", "ci_runner", "--out", str(out), env=owner
+    )
+    alone = specpost("migrate", "--role", "ci_runner", env=owner)
+
+    assert (made.returncode, made.stdout) == (
+        *(0, f"ci_job may connect with the rights of ci_runner; its URL is in {out}\n"),
+    )
+    with psycopg.connect(out.read_text().strip()) as conn:
+        assert conn.execute("select from sprint_board").rowcount == 0
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute("update sprints set state = 'DONE'")
+    assert alone.returncode == 2
+    assert "--role is of the login that --create-login NAME makes" in alone.stderr
+
+
 def test_a_login_whose_url_cannot_be_written_is_not_made(empty_database: Database, tmp_path: Path) -> None:
     """A password that nobody can read helps nobody."""
     owner = {"SPECPOST_OWNER_URL": empty_database.owner_url}

@@ -1,4 +1,4 @@
-"""What is done to a database as its owner: migrations, and logins for the daemon."""
+"""What is done to a database as its owner: migrations, and logins for the daemon and for CI."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def migrate(owner: Owner) -> None:
     click.echo(f"{redact(owner.url)} is up to date" + ("" if done else "; there was nothing to do"))
 
 
-def create_login(owner: Owner, name: str, out: Path) -> None:
-    """Give ``name`` a new password, and write the URL it connects with, readable by nobody else."""
+def create_login(owner: Owner, name: str, out: Path, group: str) -> None:
+    """Give ``name`` the rights of ``group`` and a new password; its URL is written for nobody else to read."""
     password = secrets.token_urlsafe(32)
     unfinished = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
     try:
@@ -61,9 +61,9 @@ def create_login(owner: Owner, name: str, out: Path) -> None:
     try:
         with os.fdopen(handle, "w") as file:
             file.write(migrations.login_url(owner.url, name, password) + "\n")
-        migrations.create_login(owner.conn, name, password)
+        migrations.create_login(owner.conn, name, password, group)
         unfinished.replace(out)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    click.echo(f"{name} may connect as the daemon; its URL is in {out}")
+    click.echo(f"{name} may connect with the rights of {group}; its URL is in {out}")

@@ -31,7 +31,7 @@ from db.migrate import (
     migrate,
     pending,
 )
-from db.pool import privileges
+from db.pool import CI_GROUP, NOT_A_MEMBER, excess, privileges
 from tests.fix_postgres import QUICK
 from tests.parts import from_npm
 
@@ -214,6 +214,28 @@ def test_a_login_has_the_daemons_rights(owner: Connection[Any]) -> None:
     assert owner.execute("select from specs").rowcount == 0
 
 
+def test_a_login_of_cis_has_cis_rights(owner: Connection[Any]) -> None:
+    """It calls what CI calls and reads what CI reads; it is no daemon's, and can't become one."""
+    for password in (None, "one"):
+        create_login(owner, "ci", password, CI_GROUP)
+
+    assert excess(owner, "ci", CI_GROUP) == []
+    with pytest.raises(
+        LoginError, match=r"ci exists and may more than specpost_daemon should: may call intake"
+    ):
+        create_login(owner, "ci", None)
+    create_login(owner, "specpost_two", None)
+    with pytest.raises(
+        LoginError, match=r"specpost_two exists and may more than ci_runner should: may INSERT"
+    ):
+        create_login(owner, "specpost_two", None, CI_GROUP)
+    owner.execute("set session authorization ci")
+    assert privileges(owner)[-1] == NOT_A_MEMBER
+    assert owner.execute("select from specs").rowcount == 0
+    with pytest.raises(psycopg.Error, match="no specification has the id"):
+        owner.execute("select next_sprint('00000000-0000-4000-8000-000000000001')")
+
+
 def test_a_login_that_could_not_work_is_mended(owner: Connection[Any]) -> None:
     """A role that exists, without LOGIN and inheriting nothing, becomes a working login."""
     owner.execute("create role dull nologin noinherit")
@@ -255,6 +277,8 @@ def is_verifier_of(password: str, verifier: str) -> bool:
         ("postgres", "superuser"),
         ("specpost_daemon", "rights are granted to"),
         ("service_role", "rights are granted to"),
+        ("ci_runner", "rights are granted to"),
+        ("specpost_gate", "rights are granted to"),
         ("mighty", "bypassrls"),
         ("landlord", "owner of public.specs"),
         ("maker", "createrole"),

@@ -194,6 +194,9 @@ def test_a_superuser_is_told_so_even_under_another_role(any_database: Database) 
         ]),
         ("create role odd; grant delete on runs to odd", ["may DELETE public.runs"]),
         ("create role odd; grant pg_write_all_data to odd", ["may UPDATE public.specs"]),
+        ("create role odd; grant update (state) on sprints to odd", ["may UPDATE public.sprints"]),
+        ("create role odd; grant specpost_gate to odd", ["may UPDATE public.sprints"]),
+        ("create role odd; grant ci_runner to odd", ["may call intake.start_run"]),
     ],
 )  # fmt: skip
 def test_a_role_is_too_mighty_for_each_of_these_reasons(
