@@ -51,7 +51,7 @@ def migrate(owner: Owner) -> None:
 
 
 def create_login(owner: Owner, name: str, out: Path, group: str) -> None:
-    """Give ``name`` the rights of ``group`` and a new password; its URL is written for nobody else to read."""
+    """Give ``name`` the rights of ``group`` and a new password, in a URL that nobody else can read."""
     password = secrets.token_urlsafe(32)
     unfinished = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
     try:

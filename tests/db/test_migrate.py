@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import re
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -33,7 +31,7 @@ from db.migrate import (
 )
 from db.pool import CI_GROUP, NOT_A_MEMBER, excess, privileges
 from tests.fix_postgres import QUICK
-from tests.parts import from_npm
+from tests.fix_supabase import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -340,29 +338,14 @@ def test_a_logins_url_connects(database: Database) -> None:
         )
 
 
-@pytest.fixture(scope="session")
-def supabase(request: pytest.FixtureRequest) -> str:
-    """Supabase's command line, from the PATH or from npm into the cache of the test runner."""
-    return shutil.which("supabase") or from_npm(request.config, "supabase@3", "supabase")
-
-
 def push(supabase: str, database: Database, home: Path) -> str:
     """Run ``supabase db push`` on a copy of our folder, since it leaves files where it works."""
     if not (home / "db").exists():
         shutil.copytree(SUPABASE_FOLDER, home / "db" / "supabase")
-    command = [supabase, "--workdir", str(home / "db"), "db", "push", "--yes", "--db-url", database.owner_url]
-    quiet = {"HOME": str(home), "DO_NOT_TRACK": "1", "SUPABASE_TELEMETRY_DISABLED": "1"}
-    done = subprocess.run(
-        command,
-        cwd=home,
-        env=os.environ | quiet,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    options = ["--workdir", str(home / "db"), "--yes", "--db-url", database.owner_url]
+    status, said = told(supabase, home, "db", "push", *options)
+    assert status == 0, said
+    return said
 
 
 @pytest.mark.long

@@ -185,7 +185,7 @@ STEPS = {
     f"intake.{step}"
     for step in (
         *("ask_count", "ask_number", "ask_object", "ask_text", "ask_truth", "ask_word"),
-        *("gate", "refuse", "run_id", "shown", "told"),
+        *("gate", "refuse", "run_id", "shown"),
     )
 }
 

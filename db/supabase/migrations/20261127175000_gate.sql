@@ -21,7 +21,7 @@ create function intake.shown(said text) returns text
   return pg_catalog.regexp_replace(pg_catalog.left(said, 40), '[^ -~]', '?', 'g');
 
 create function intake.refuse(what text, why text) returns void
-  language plpgsql immutable security invoker set search_path = ''
+  language plpgsql volatile security invoker set search_path = ''
   as $$
 begin
   raise exception using errcode = '22023', message = pg_catalog.format('%s: %s', what, why);
@@ -41,10 +41,6 @@ $$;
 
 -- The values of a summary and of a Definition of Done. JSON's null is as if nothing had been said, which is null here.
 
-create function intake.told(what text, said jsonb) returns text
-  language sql immutable security invoker set search_path = ''
-  return what || ' is ' || intake.shown(said::text);
-
 create function intake.ask_number(said jsonb, what text, most numeric, why text) returns jsonb
   language plpgsql immutable security invoker set search_path = ''
   as $$
@@ -56,7 +52,8 @@ begin
   elsif said is null or pg_catalog.jsonb_typeof(said) = 'null' then
     return null;
   end if;
-  perform intake.refuse(intake.told(what, said), why);
+  raise exception using errcode = '22023',
+    message = pg_catalog.format('%s is %s: %s', what, intake.shown(said::pg_catalog.text), why);
 end
 $$;
 
@@ -71,7 +68,8 @@ begin
   elsif said is null or pg_catalog.jsonb_typeof(said) = 'null' then
     return null;
   end if;
-  perform intake.refuse(intake.told(what, said), 'a whole number, 0 or more is wanted');
+  raise exception using errcode = '22023',
+    message = pg_catalog.format('%s is %s: a whole number, 0 or more is wanted', what, intake.shown(said::pg_catalog.text));
 end
 $$;
 
@@ -84,7 +82,8 @@ begin
   elsif said is null or pg_catalog.jsonb_typeof(said) = 'null' then
     return null;
   end if;
-  perform intake.refuse(intake.told(what, said), 'it is true or false');
+  raise exception using errcode = '22023',
+    message = pg_catalog.format('%s is %s: it is true or false', what, intake.shown(said::pg_catalog.text));
 end
 $$;
 
@@ -97,7 +96,8 @@ begin
   elsif said is null or pg_catalog.jsonb_typeof(said) = 'null' then
     return null;
   end if;
-  perform intake.refuse(intake.told(what, said), 'a JSON object is wanted');
+  raise exception using errcode = '22023',
+    message = pg_catalog.format('%s is %s: a JSON object is wanted', what, intake.shown(said::pg_catalog.text));
 end
 $$;
 
@@ -108,7 +108,8 @@ begin
   if said is null or pg_catalog.jsonb_typeof(said) = 'null' then
     return null;
   elsif pg_catalog.jsonb_typeof(said) <> 'string' or pg_catalog.length(said #>> '{}') > 100 then
-    perform intake.refuse(intake.told(what, said), 'a text of at most 100 characters is wanted');
+    raise exception using errcode = '22023',
+      message = pg_catalog.format('%s is %s: a text of at most 100 characters is wanted', what, intake.shown(said::pg_catalog.text));
   end if;
   return said #>> '{}';
 end
@@ -235,7 +236,6 @@ $$;
 revoke execute on function
   intake.shown(text),
   intake.refuse(text, text),
-  intake.told(text, jsonb),
   intake.ask_text(text, text, int, text, text),
   intake.ask_number(jsonb, text, numeric, text),
   intake.ask_count(jsonb, text),
@@ -247,7 +247,6 @@ revoke execute on function
 grant execute on function
   intake.shown(text),
   intake.refuse(text, text),
-  intake.told(text, jsonb),
   intake.ask_text(text, text, int, text, text),
   intake.ask_number(jsonb, text, numeric, text),
   intake.ask_count(jsonb, text),
