@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -14,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from daemon.outcome import Verdict
 from tests.fix_house import new_house
-from tests.fix_postgrest import token
+from tests.fix_postgrest import SECRET, token
 from tests.gate_cases import FULL, NESTED
 
 if TYPE_CHECKING:
@@ -274,6 +276,32 @@ def test_views_tell_people_how_far_it_is(api: Api) -> None:
         )
         for row in board
     ] == [(str(first), 1, "S1", "DONE", 2, run, "PASSED"), (str(second), 2, "S2", "PLANNED", 0, None, None)]
+
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def shown(mark: str) -> str:
+    """The shell commands that the README has between two marks."""
+    block = README.partition(f"<!-- {mark} -->")[2].partition(f"<!-- /{mark} -->")[0]
+    return block.strip().removeprefix("```sh\n").removesuffix("```")
+
+
+def test_the_readmes_calls_are_the_scripts() -> None:
+    """What is shown is what is tested."""
+    assert len(shown("curl").splitlines()) > 20
+    assert shown("curl") in CURL.read_text(encoding="utf-8")
+
+
+def test_the_readmes_token_is_one(api: Api) -> None:
+    """What the README prints is taken by the API, as CI's, and is good for ninety days."""
+    env = os.environ | {"JWT_SECRET": SECRET}
+    made = subprocess.run(["sh", "-ec", shown("token")], env=env, capture_output=True, text=True, check=True)
+
+    assert api.ask("GET", "/specs", bearer=made.stdout.strip())[0] == 200
+    assert api.ask("POST", "/runs", {"ci_run_id": "1"}, bearer=made.stdout.strip())[0] == 403
+    claims = json.loads(base64.urlsafe_b64decode(made.stdout.split(".")[1] + "=="))
+    assert claims["exp"] - time.time() == pytest.approx(90 * 86400, abs=60)
 
 
 def curl(
