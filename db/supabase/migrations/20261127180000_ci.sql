@@ -314,7 +314,7 @@ order by specs.created_at desc, specs.id;
 
 create view public.sprint_board with (security_invoker = true) as
 select
-  specs.id as spec_id,
+  sprints.spec_id, -- and not specs.id: it is what places are counted within, so asking for one reads only its sprints
   specs.repo,
   specs.branch,
   sprints.id as sprint_id,
