@@ -390,6 +390,25 @@ def test_two_ends_at_once(any_database: Database) -> None:
         assert one(conn, told) == 3
 
 
+def test_a_run_that_passed_wins_over_those_that_fail_at_the_same_time(database: Database) -> None:
+    """Whichever is first: what is DONE stays so, and a late failure is told that it is late."""
+    _, (sprint, _) = planned(database)
+    with database.connect("ci_runner", autocommit=True) as conn:
+        runs = [one(conn, "select (start_run(%s, '1', %s)).id", sprint, attempt) for attempt in (1, 2, 3)]
+    finish = "select finish_run(%s, %s) ->> 'result'"
+
+    passed, *failed = at_once(
+        database,
+        lambda conn: one(conn, finish, runs[0], Jsonb(GOOD)),
+        lambda conn: one(conn, finish, runs[1], Jsonb(BAD)),
+        lambda conn: one(conn, finish, runs[2], Jsonb(BAD)),
+    )
+    assert passed == "PASSED"
+    assert {getattr(end, "sqlstate", end) for end in failed} <= {"FAILED", "PT409"}
+    with database.connect() as conn:
+        assert one(conn, "select state from sprints where id = %s", sprint) == "DONE"
+
+
 def test_an_artifact_recorded_twice_at_once_is_one(database: Database) -> None:
     """Who records the same meanwhile waits and finds it."""
     _, (sprint, _) = planned(database)

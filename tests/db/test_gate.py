@@ -8,9 +8,12 @@ import pytest
 from psycopg.errors import InvalidParameterValue
 from psycopg.types.json import Jsonb
 
+from db.migrate import migrate
+from tests.fix_database import new_database
 from tests.gate_cases import BAD_DODS, CASES
 
 if TYPE_CHECKING:
+    from db.embedded import Server
     from tests.fix_database import Database
 
 
@@ -24,6 +27,16 @@ def test_the_gate_says_what_the_cases_say(any_database: Database) -> None:
                 "select intake.gate(%s, %s)", (Jsonb(case.dod), Jsonb(case.summary))
             ).fetchone()
             assert found == (case.expected,), case.name
+
+
+def test_the_order_of_unknown_keys_is_no_matter_of_locale(debian_postgres: Server) -> None:
+    """A database that sorts as English dictionaries do tells them in the order of code points, too."""
+    english = "template0 encoding 'UTF8' locale_provider icu icu_locale 'en-US'"
+    (case,) = (case for case in CASES if case.name.startswith("unknown keys"))
+    with new_database(debian_postgres, english) as made, made.connect(autocommit=True) as conn:
+        migrate(conn)
+        found = conn.execute("select intake.gate(%s, %s)", (Jsonb(case.dod), Jsonb(case.summary))).fetchone()
+    assert found == (case.expected,)
 
 
 def test_an_impossible_summary_is_refused_in_one_line(any_database: Database) -> None:
