@@ -331,7 +331,7 @@ CASES = (
     wrong("coverage as a percentage", {"coverage": 85}, "coverage", "0.85 and not 85"),
     wrong("coverage over all", {"coverage": 1.7}, "coverage", "0.85 and not 85"),
     wrong("coverage below nothing", {"coverage": -0.1}, "coverage", "0.85 and not 85"),
-    wrong("coverage beyond floats", {"coverage": 10**400}, "coverage", "0.85 and not 85"),
+    wrong("coverage beyond all", {"coverage": 1e300}, "coverage", "0.85 and not 85"),
     wrong("coverage as a text", {"coverage": "0.85"}, "coverage", "0.85 and not 85"),
     wrong("coverage as a truth", {"coverage": True}, "coverage", "0.85 and not 85"),
     wrong("coverage as an object", {"coverage": {"lines": 0.9}}, "coverage", "0.85 and not 85"),

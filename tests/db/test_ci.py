@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -93,20 +94,35 @@ def planned(database: Database, **more: object) -> tuple[UUID, tuple[UUID, ...]]
     return spec, (first, second)
 
 
-@pytest.fixture
-def plan(any_database: Database) -> Iterator[Plan]:
-    """A specification of two sprints, on the newest and on the oldest PostgreSQL."""
-    spec, sprints = planned(any_database)
+@contextmanager
+def planning(database: Database) -> Iterator[Plan]:
+    """A specification of two sprints, and the connections that look at it."""
+    spec, sprints = planned(database)
     with (
-        any_database.connect("ci_runner", autocommit=True) as ci,
-        any_database.connect(autocommit=True) as owner,
+        database.connect("ci_runner", autocommit=True) as ci,
+        database.connect(autocommit=True) as owner,
     ):
         ci.row_factory = dict_row  # type: ignore[assignment]
         yield Plan(ci, owner, spec, sprints)
 
 
-def test_a_sprint_goes_from_planned_to_done(plan: Plan) -> None:
+@pytest.fixture
+def plan(database: Database) -> Iterator[Plan]:
+    """A specification of two sprints."""
+    with planning(database) as made:
+        yield made
+
+
+@pytest.fixture
+def any_plan(any_database: Database) -> Iterator[Plan]:
+    """The same on the newest and on the oldest PostgreSQL."""
+    with planning(any_database) as made:
+        yield made
+
+
+def test_a_sprint_goes_from_planned_to_done(any_plan: Plan) -> None:
     """Start, record, tell, finish: the sprint is DONE, the next one's turn comes, all is told in events."""
+    plan = any_plan
     assert plan.call("next_sprint", plan.spec)["id"] == plan.sprints[0]
     run = plan.start()
     assert plan.states() == ["RUNNING", "PLANNED"]
@@ -175,8 +191,9 @@ def test_an_artifact_uploaded_again_has_its_new_size(plan: Plan) -> None:
     assert {plan.call("record_artifact", run, *other, 1)["id"] for other in others}.isdisjoint({first["id"]})
 
 
-def test_illegal_moves_are_told_and_change_nothing(plan: Plan) -> None:
+def test_illegal_moves_are_told_and_change_nothing(any_plan: Plan) -> None:
     """No state goes backwards: each attempt is a conflict with its reason in words."""
+    plan = any_plan
     slow, run = plan.start(attempt=1), plan.start(attempt=2)
     orphan = plan.owner.execute("insert into runs (ci_run_id) values ('x') returning id").fetchone()
     assert orphan
@@ -242,8 +259,9 @@ IMPOSSIBLE: list[tuple[str, tuple[object, ...], str]] = [
 ]
 
 
-def test_what_cannot_be_is_refused_in_one_line(plan: Plan) -> None:
+def test_what_cannot_be_is_refused_in_one_line(any_plan: Plan) -> None:
     """Unknown ids, wrong words, sizes below nothing and boundless texts are told apart and change nothing."""
+    plan = any_plan
     run = plan.start()
     before = plan.everything()
     for function, arguments, why in IMPOSSIBLE:
@@ -296,8 +314,9 @@ set search_path = pg_temp, pg_catalog, intake
 """
 
 
-def test_nothing_that_a_caller_makes_is_used_with_the_gates_rights(plan: Plan) -> None:
+def test_nothing_that_a_caller_makes_is_used_with_the_gates_rights(any_plan: Plan) -> None:
     """Whoever calls may make types, tables and functions of the same names; the bodies use none of them."""
+    plan = any_plan
     run = plan.start()
     for statement in SHADOWS.split(";\n"):
         plan.ci.execute(statement.encode())
@@ -348,18 +367,18 @@ def one(conn: Connection[Any], query: str, *given: object) -> Any:
     return row[0]
 
 
-def test_two_starts_at_once(any_database: Database) -> None:
+def test_two_starts_at_once(database: Database) -> None:
     """The same attempt twice is one run and one event; two attempts are two runs."""
-    _, (first, second) = planned(any_database)
+    _, (first, second) = planned(database)
     start = "select (start_run(%s, '77', %s)).id"
-    same = at_once(any_database, *[lambda conn: one(conn, start, first, 1)] * 3)
+    same = at_once(database, *[lambda conn: one(conn, start, first, 1)] * 3)
     other = at_once(
-        any_database, lambda conn: one(conn, start, second, 1), lambda conn: one(conn, start, second, 2)
+        database, lambda conn: one(conn, start, second, 1), lambda conn: one(conn, start, second, 2)
     )
 
     assert len(set(same)) == 1
     assert len(set(other)) == 2
-    with any_database.connect() as conn:
+    with database.connect() as conn:
         assert conn.execute("select state from sprints").fetchall() == [("RUNNING",)] * 2
         assert one(conn, "select count(*) from status_events where phase = 'BUILD'") == 3
         assert one(conn, "select count(*) from runs") == 3

@@ -184,7 +184,7 @@ CALLS = {"finish_run", "log_event", "next_sprint", "record_artifact", "start_run
 STEPS = {
     f"intake.{step}"
     for step in (
-        *("ask_count", "ask_number", "ask_object", "ask_text", "ask_truth", "ask_word"),
+        *("ask_count", "ask_number", "ask_object", "ask_size", "ask_text", "ask_truth", "ask_word"),
         *("gate", "refuse", "run_id", "shown"),
     )
 }

@@ -39,6 +39,29 @@ begin
 end
 $$;
 
+-- JSON that everybody can store and read: other programs give up at a thousand levels, and eight characters may be a
+-- number of a hundred thousand digits, which whoever reads the row would have to write out. How many octets the text
+-- has is known only when it is written out, so that comes last.
+create function intake.ask_size(said jsonb, what text, most int, why text) returns void
+  language plpgsql stable security invoker set search_path = ''
+  as $$
+begin
+  if pg_catalog.pg_column_size(said) > 4 * most then
+    perform intake.refuse(what, why);
+  elsif pg_catalog.jsonb_path_exists(said, 'strict $.**{100}') then
+    perform intake.refuse(what, 'at most 100 levels of JSON');
+  elsif exists (
+    select
+    from pg_catalog.jsonb_path_query(said, 'strict $.** ? (@.type() == "number")') as number
+    where pg_catalog.scale(number::numeric) > 300 or pg_catalog.abs(number::numeric) > 1e308
+  ) then
+    perform intake.refuse(what, 'a number in it has more than 300 digits');
+  elsif pg_catalog.octet_length(said::pg_catalog.text) > most then
+    perform intake.refuse(what, why);
+  end if;
+end
+$$;
+
 -- The values of a summary and of a Definition of Done. JSON's null is as if nothing had been said, which is null here.
 
 create function intake.ask_number(said jsonb, what text, most numeric, why text) returns jsonb
@@ -146,9 +169,7 @@ begin
     perform intake.refuse('summary', 'a JSON object is wanted');
   end if;
   summary := intake.ask_object(summary, 'summary');
-  if pg_catalog.octet_length(summary::pg_catalog.text) > 1024 * 1024 then
-    perform intake.refuse('summary', 'at most 1 MiB of JSON');
-  end if;
+  perform intake.ask_size(summary, 'summary', 1024 * 1024, 'at most 1 MiB of JSON');
 
   coverage := intake.ask_number(summary -> 'coverage', 'coverage', 1, a_fraction);
   e2e := intake.ask_truth(summary -> 'e2e_pass', 'e2e_pass');
@@ -237,6 +258,7 @@ revoke execute on function
   intake.shown(text),
   intake.refuse(text, text),
   intake.ask_text(text, text, int, text, text),
+  intake.ask_size(jsonb, text, int, text),
   intake.ask_number(jsonb, text, numeric, text),
   intake.ask_count(jsonb, text),
   intake.ask_truth(jsonb, text),
@@ -248,6 +270,7 @@ grant execute on function
   intake.shown(text),
   intake.refuse(text, text),
   intake.ask_text(text, text, int, text, text),
+  intake.ask_size(jsonb, text, int, text),
   intake.ask_number(jsonb, text, numeric, text),
   intake.ask_count(jsonb, text),
   intake.ask_truth(jsonb, text),

@@ -171,9 +171,7 @@ begin
     perform intake.refuse('message', 'a text of at most 2000 characters');
   end if;
   more := coalesce(intake.ask_object(more, 'metadata'), '{}');
-  if pg_catalog.octet_length(more::pg_catalog.text) > 64 * 1024 then
-    perform intake.refuse('metadata', 'at most 64 KiB of JSON');
-  end if;
+  perform intake.ask_size(more, 'metadata', 64 * 1024, 'at most 64 KiB of JSON');
   select * into run from public.runs where id = of_run;
   if not found then
     raise sqlstate 'PT404' using message = pg_catalog.format('no run has the id %s', of_run);
