@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from daemon import gate
 from daemon.spec import github
 
 #: Bounds of what gets into rows and metadata, in characters. What is longer is a Problem and never cut:
@@ -69,6 +70,14 @@ class DefinitionOfDone(BaseModel):
         return {
             key: int(it) if isinstance(it, float) and it.is_integer() else it for key, it in given.items()
         }
+
+    def evaluate(self, summary: object) -> gate.Decision:
+        """Whether what CI reports of a run meets it, and each criterion with its verdict.
+
+        Raises:
+            SummaryError: ``summary``, which may be any JSON, can't be right.
+        """
+        return gate.decide(self.given() | (self.model_extra or {}), summary)
 
     def unchecked(self) -> tuple[str, ...]:
         """The keys that no program of ours can decide, in the order they were written."""
