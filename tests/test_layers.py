@@ -37,7 +37,7 @@ ROWS = """
     planning settings
     spec
     mail
-    log outcome memory names rates peers credentials gate
+    log outcome memory names rates peers credentials gate reports
     text pipe
 """
 LINE_OF = {room: line for line, row in enumerate(ROWS.split("\n")) for room in row.split()}
