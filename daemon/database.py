@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 import structlog
@@ -12,7 +12,7 @@ import structlog
 from daemon import notify
 from daemon.log import Event
 from db import embedded, migrate
-from db.pool import NOT_A_MEMBER, UrlError, privileges, with_tls
+from db.pool import CI_GROUP, GROUP, NOT_A_MEMBER, UrlError, privileges, with_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: The embedded server's login role for the daemon; its superuser is ``postgres``.
-LOGIN = "specpost"
+
+class Login(NamedTuple):
+    """A login of the embedded server, and the group whose rights it has; its superuser is ``postgres``."""
+
+    name: str
+    group: str
+
+
+DAEMON, CI = Login("specpost", GROUP), Login("specpost_ci", CI_GROUP)
 #: Seconds between two attempts to reach a database that is down at start.
 RETRY = 1.0
 
@@ -50,8 +57,10 @@ class UnfitError(Exception):
 
 
 @contextmanager
-def url(settings: Settings, *, keep: bool = False) -> Iterator[str]:
-    """The daemon's connection URL; the embedded server runs as long as the context, or on to ``keep``.
+def url(settings: Settings, *, keep: bool = False, login: Login = DAEMON) -> Iterator[str]:
+    """The connection URL; the embedded server runs as long as the context, or on to ``keep``.
+
+    There it is that of ``login``; who configures another database says whose login it is.
 
     Raises:
         UnfitError: what is configured is no URL.
@@ -68,8 +77,8 @@ def url(settings: Settings, *, keep: bool = False) -> Iterator[str]:
         with psycopg.connect(server.url("postgres"), autocommit=True) as owner:
             if done := migrate.migrate(owner):
                 log.info(Event.DATABASE_MIGRATED, migrations=[migration.file for migration in done])
-            migrate.create_login(owner, LOGIN, None)
-        yield server.url(LOGIN)
+            migrate.create_login(owner, login.name, None, login.group)
+        yield server.url(login.name)
 
 
 def revive(settings: Settings) -> None:

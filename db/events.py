@@ -63,6 +63,31 @@ def last(conn: Connection, count: int, spec_id: UUID | None = None) -> list[Even
     return found[::-1]
 
 
+def log(conn: Connection, run_id: UUID, phase: str, message: str) -> Event:
+    """Tell what happens in a run."""
+    query = f"select {COLUMNS} from public.log_event(%s, %s, %s)"  # noqa: S608 - as above
+    with conn.cursor(row_factory=class_row(Event)) as cursor:
+        return cursor.execute(query, [run_id, phase, message]).fetchall()[0]
+
+
+def of_spec(conn: Connection, spec_id: UUID, count: int) -> list[Event]:
+    """The ``count`` newest events of a specification or of a run for it, oldest first.
+
+    CI's own scripts name the run alone.
+    """
+    query = f"""
+        select {COLUMNS} from public.status_events
+        where metadata ->> 'spec_id' = %(spec)s::text
+          or run_id in (
+            select r.id from public.runs r join public.sprints s on s.id = r.sprint_id
+            where s.spec_id = %(spec)s
+          )
+        order by id desc limit %(count)s
+    """  # noqa: S608 - as above
+    with conn.cursor(row_factory=class_row(Event)) as cursor:
+        return cursor.execute(query, {"spec": spec_id, "count": count}).fetchall()[::-1]
+
+
 def of_mail(conn: Connection, mail_id: UUID) -> list[Event]:
     """The events that name a mail, or a specification that came in it, oldest first."""
     query = f"""

@@ -30,9 +30,6 @@ class Sprint:
 # The table has no column for the order of sprints and may get none: created_at is the order, for CI too.
 # So we set it, to the transaction's time plus a microsecond for each sprint before;
 # a default of now() would give all sprints of a specification the same time.
-# The table has no column for the order of sprints and may get none: created_at is the order, for CI too.
-# So we set it, to the transaction's time plus a microsecond for each sprint before;
-# a default of now() would give all sprints of a specification the same time.
 # In the order of ids: two writers with the same sprints then wait for each other, and never both.
 INSERT = """
 insert into public.sprints (id, spec_id, label, dod_json, created_at)
@@ -51,6 +48,13 @@ def insert(conn: Connection, arrays: Iterable[bytes]) -> None:
     """
     rows = b",".join(array[1:-1] for array in arrays)
     conn.execute(INSERT, [f"[{rows.decode()}]"])
+
+
+def next_of(conn: Connection, spec_id: UUID) -> Sprint | None:
+    """The sprint of a specification that is to be run next; None when none is planned any more."""
+    with conn.cursor(row_factory=class_row(Sprint)) as cursor:
+        query = "select id, spec_id, label, dod_json, state, created_at from public.next_sprint(%s)"
+        return cursor.execute(query, [spec_id]).fetchone()
 
 
 def of_spec(conn: Connection, spec_id: UUID) -> list[Sprint]:

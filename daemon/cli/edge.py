@@ -63,15 +63,15 @@ def settings(config: Path | None) -> Settings:
 
 
 @contextmanager
-def connection(config: Path | None) -> Iterator[Connection[Any]]:
-    """A connection to the control plane as the daemon's role."""
+def connection(config: Path | None, *, for_ci: bool = False) -> Iterator[Connection[Any]]:
+    """A connection to the control plane as the daemon's role, or as CI's."""
     import psycopg
 
     from daemon import database
 
     with (
         explained(),
-        database.url(settings(config)) as url,
+        database.url(settings(config), login=database.CI if for_ci else database.DAEMON) as url,
         psycopg.connect(url, prepare_threshold=None) as conn,
     ):
         yield conn
