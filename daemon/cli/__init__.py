@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daemon.cli import access, daemon, mails, owner, specs
+from daemon.cli import access, ci, daemon, mails, owner, specs
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -21,6 +21,6 @@ def main() -> None:
     """
 
 
-for _room in (daemon, specs, mails, owner, access):
+for _room in (daemon, specs, ci, mails, owner, access):
     for _command in _room.COMMANDS:
         main.add_command(_command)
