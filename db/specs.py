@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from db.rows import insert_into, payload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -31,7 +31,7 @@ class SpecRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """A specification as it stands in the control plane, with how far its sprints are."""
+    """A specification as it stands in the control plane, with how far it is and what was last heard of it."""
 
     id: UUID
     repo: str
@@ -42,15 +42,16 @@ class Spec:
     created_by: str | None
     sprints: int
     done: int
+    last_phase: str | None
+    last_event_at: datetime | None
 
 
 INSERT = insert_into("public.specs", SpecRow, "on conflict (id) do nothing")
 
 SELECT = """
 select s.id, s.repo, s.branch, s.storage_path, s.sha, s.created_at, s.created_by,
-  (select count(*) from public.sprints p where p.spec_id = s.id) as sprints,
-  (select count(*) from public.sprints p where p.spec_id = s.id and p.state = 'DONE') as done
-from public.specs s
+  p.sprints, p.sprints_done as done, p.last_phase, p.last_event_at
+from public.specs s join public.spec_progress p on p.spec_id = s.id
 """
 
 
@@ -65,7 +66,13 @@ def newest(conn: Connection, count: int) -> list[Spec]:
         return cursor.execute(SELECT + "order by s.created_at desc, s.id limit %s", [count]).fetchall()
 
 
+def some(conn: Connection, spec_ids: Iterable[UUID]) -> list[Spec]:
+    """Those of these specifications that are there, the oldest first."""
+    with conn.cursor(row_factory=class_row(Spec)) as cursor:
+        query = SELECT + "where s.id = any(%s) order by s.created_at, s.id"
+        return cursor.execute(query, [list(spec_ids)]).fetchall()
+
+
 def get(conn: Connection, spec_id: UUID) -> Spec | None:
     """One specification, if it is there."""
-    with conn.cursor(row_factory=class_row(Spec)) as cursor:
-        return cursor.execute(SELECT + "where s.id = %s", [spec_id]).fetchone()
+    return next(iter(some(conn, [spec_id])), None)

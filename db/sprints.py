@@ -27,6 +27,14 @@ class Sprint:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried(Sprint):
+    """A sprint with how many runs it has had, and the result of the last one once that is finished."""
+
+    runs: int
+    result: str | None
+
+
 # The table has no column for the order of sprints and may get none: created_at is the order, for CI too.
 # So we set it, to the transaction's time plus a microsecond for each sprint before;
 # a default of now() would give all sprints of a specification the same time.
@@ -57,11 +65,12 @@ def next_of(conn: Connection, spec_id: UUID) -> Sprint | None:
         return cursor.execute(query, [spec_id]).fetchone()
 
 
-def of_spec(conn: Connection, spec_id: UUID) -> list[Sprint]:
+def of_spec(conn: Connection, spec_id: UUID) -> list[Tried]:
     """The sprints of a specification in its order."""
-    with conn.cursor(row_factory=class_row(Sprint)) as cursor:
+    with conn.cursor(row_factory=class_row(Tried)) as cursor:
         query = """
-            select id, spec_id, label, dod_json, state, created_at from public.sprints
-            where spec_id = %s order by created_at, id
+            select s.id, s.spec_id, s.label, s.dod_json, s.state, s.created_at, b.runs, b.result
+            from public.sprints s join public.sprint_board b on b.sprint_id = s.id
+            where s.spec_id = %(spec)s and b.spec_id = %(spec)s order by b.place
         """
-        return cursor.execute(query, [spec_id]).fetchall()
+        return cursor.execute(query, {"spec": spec_id}).fetchall()

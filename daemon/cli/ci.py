@@ -91,7 +91,7 @@ def ci() -> None:
     standard error.
 
     \b
-    A whole run:
+    Example, a whole run:
       sprint=$(specpost ci next "$SPEC_ID" --json | jq -r .id)
       run=$(specpost ci start "$sprint")
       specpost ci artifact "$run" junit junit.xml

@@ -31,7 +31,7 @@ def _lasting(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @edge.as_json
 @edge.config
 def specs(count: int, *, as_json: bool, config: Path | None) -> None:
-    """List the specifications.
+    """List the specifications: how far each is, and what was last heard of it.
 
     \b
     Example:
@@ -60,8 +60,9 @@ def specs(count: int, *, as_json: bool, config: Path | None) -> None:
 def show(spec_id: UUID, lasts: timedelta | None, *, as_json: bool, config: Path | None) -> None:
     """Show one specification.
 
-    Its sprints, their Definition of Done, and its events. With --urls also
-    where its document, its plan and what came with it can be read.
+    Its sprints, their Definition of Done, their runs with what these left
+    and what the gate said, and its events. With --urls also where its
+    document, its plan and what came with it can be read.
 
     \b
     Examples:
@@ -70,13 +71,11 @@ def show(spec_id: UUID, lasts: timedelta | None, *, as_json: bool, config: Path 
     """
     from contextlib import closing
 
-    from daemon.commands import display
-    from db import events, sprints
-    from db import specs as table
+    from daemon.commands.lives import Life, told
 
     with edge.connection(config) as conn:
-        spec = table.get(conn, spec_id)
-        if spec is None:
+        life = Life.of(conn, spec_id)
+        if life is None:
             raise edge.Fatal(f"there is no specification {spec_id}; specpost specs lists those there are")
         urls = None
         if lasts:
@@ -85,8 +84,7 @@ def show(spec_id: UUID, lasts: timedelta | None, *, as_json: bool, config: Path 
 
             with closing(wiring.storage(edge.settings(config))) as storage:
                 urls = lending.lend(conn, storage, spec_id, lasts)
-        made, told = sprints.of_spec(conn, spec_id), events.last(conn, 1000, spec_id)
-        display.spec(spec, made, told, urls, as_json=as_json)
+        told(life, urls, as_json=as_json)
 
 
 @click.command()

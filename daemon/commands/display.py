@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from daemon.commands.lending import Lent
     from db.events import Event
     from db.specs import Spec
-    from db.sprints import Sprint
 
 
 def specs(found: Sequence[Spec], *, as_json: bool) -> None:
@@ -28,48 +26,25 @@ def specs(found: Sequence[Spec], *, as_json: bool) -> None:
     elif not found:
         click.echo("no specifications yet; specpost send FILE mails one")
     else:
-        rows = [
-            (when(s.created_at), str(s.id), f"{s.repo}@{s.branch}", f"{s.done}/{s.sprints}", s.created_by)
-            for s in found
-        ]
-        table(("RECEIVED", "SPEC", "REPOSITORY", "DONE", "FROM"), rows)
+        table(("RECEIVED", "SPEC", "REPOSITORY", "DONE", "FROM", "LAST", "SINCE"), map(_row, found))
 
 
-def spec(
-    found: Spec,
-    sprints: Sequence[Sprint],
-    events: Sequence[Event],
-    urls: Sequence[Lent] | None = None,
-    *,
-    as_json: bool,
-) -> None:
-    """One specification with its sprints and events, and where its parts can be read if that was asked."""
-    if as_json:
-        told = {"sprints": [asdict(s) for s in sprints], "events": [asdict(e) for e in events]}
-        if urls is not None:
-            told["urls"] = [asdict(each) for each in urls]
-        click.echo(json_line(asdict(found) | told))
-        return
-    click.echo(f"spec     {found.id}")
-    click.echo(f"target   {printable(found.repo)}@{printable(found.branch)}")
-    click.echo(f"from     {printable(found.created_by or '-')}")
-    click.echo(f"received {when(found.created_at)}")
-    click.echo(f"stored   {printable(found.storage_path)}\n")
-    for lent in urls or ():
-        click.echo(f"{printable(lent.name or lent.media_type)}, {lent.size:,} bytes\n  {lent.url}")
-    if urls:
-        click.echo()
-    table(
-        ("SPRINT", "STATE", "DONE WHEN", "ID"),
-        [(s.label, s.state, dod(s.dod_json), str(s.id)) for s in sprints],
+def _row(spec: Spec) -> tuple[str | None, ...]:
+    return (
+        when(spec.created_at),
+        str(spec.id),
+        f"{spec.repo}@{spec.branch}",
+        f"{spec.done}/{spec.sprints}",
+        spec.created_by,
+        spec.last_phase,
+        when(spec.last_event_at) if spec.last_event_at else None,
     )
-    click.echo()
-    for each in events:
-        click.echo(event_line(each))
 
 
-def dod(criteria: dict[str, Any]) -> str:
-    """A Definition of Done on one line, as ``coverage_min=0.8 e2e_pass=true``."""
+def dod(criteria: object) -> str:
+    """A Definition of Done on one line, as ``coverage_min=0.8 e2e_pass=true``; any JSON that others wrote."""
+    if not isinstance(criteria, dict):
+        return json.dumps(criteria)
     return " ".join(f"{printable(key)}={json.dumps(value)}" for key, value in sorted(criteria.items()))
 
 

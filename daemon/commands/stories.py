@@ -52,13 +52,12 @@ class Story:
     def of(cls, conn: Connection[Any], mail: Mail) -> Story:
         """Read it."""
         stored = parts.of_mail(conn, mail.id)
-        made = dict.fromkeys(part.spec_id for part in stored if part.spec_id)
-        found = (specs.get(conn, ident) for ident in made)
+        made = specs.some(conn, {part.spec_id for part in stored if part.spec_id})
         return cls(
             mail,
             stories.arrivals(conn, mail.id),
             stored,
-            [spec for spec in found if spec],
+            made,
             events.of_mail(conn, mail.id),
             job_table.of_mail(conn, mail.id),
         )

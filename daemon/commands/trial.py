@@ -20,8 +20,7 @@ import click
 import psycopg
 
 from daemon import database, whereabouts, wiring
-from daemon.commands import display, lending, posting
-from db import events, specs, sprints
+from daemon.commands import lending, lives, posting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,14 +77,14 @@ def _mail_the_example(settings: Settings) -> UUID:
 
 def _show_the_rows(settings: Settings, spec_id: UUID) -> None:
     with database.url(settings) as url, psycopg.connect(url) as conn:
-        spec = specs.get(conn, spec_id)
-        if spec is None:
+        life = lives.Life.of(conn, spec_id)
+        if life is None:
             raise TrialError(f"the daemon said it took {spec_id}, and there is no such row")
         _title("The rows it wrote: specs, sprints, status_events")
-        display.spec(spec, sprints.of_spec(conn, spec.id), events.last(conn, 10, spec.id), as_json=False)
+        lives.told(life, as_json=False)
         _title("Where the attachment lies, byte for byte")
         with closing(wiring.storage(settings)) as storage:
-            click.echo(lending.lend(conn, storage, spec.id, LOOK)[0].url)
+            click.echo(lending.lend(conn, storage, spec_id, LOOK)[0].url)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ MATRIX = (
     | {(table, "specpost_gate", "SELECT") for table in FIVE}
     | {(f"public.{table}", "specpost_gate", "INSERT") for table in ("artifacts", "runs", "status_events")}
     | {(f"public.{table}", "specpost_gate", "UPDATE") for table in ("artifacts", "runs", "sprints")}
-    | {(table, "service_role", "SELECT") for table in VIEWS}
+    | {(table, role, "SELECT") for table in VIEWS for role in ("service_role", "specpost_daemon")}
     | {(table, "service_role", might) for table in FIVE for might in ("SELECT", "INSERT", "UPDATE", "DELETE")}
     | {(table, "specpost_daemon", might) for table in FIVE for might in ("SELECT", "INSERT")}
     | {(table, "specpost_daemon", might) for table in BOOKS for might in ("SELECT", "INSERT", "UPDATE")}

@@ -335,7 +335,8 @@ order by specs.created_at, specs.id, place;
 -- Nobody but who is meant: PostgreSQL gives every function to everybody, and older Supabase projects all else.
 
 revoke all on public.spec_progress, public.sprint_board from public, anon, authenticated, service_role;
-grant select on public.spec_progress, public.sprint_board to authenticated, service_role, ci_runner;
+grant select on public.spec_progress, public.sprint_board
+  to authenticated, service_role, ci_runner, specpost_daemon;
 
 revoke execute on function intake.announce_events() from service_role;
 revoke execute on function
