@@ -28,7 +28,7 @@ def from_npm(config: pytest.Config, package: str, command: str) -> str:
     cache = config.cache
     need(cache and shutil.which("npm"), how)
     assert cache
-    home = cache.mkdir(package.partition("@")[0])
+    home = cache.mkdir(command)
     program = home / "node_modules" / ".bin" / command
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may want it at the same moment
