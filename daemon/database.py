@@ -12,7 +12,7 @@ import structlog
 from daemon import notify
 from daemon.log import Event
 from db import embedded, migrate
-from db.pool import CI_GROUP, GROUP, NOT_A_MEMBER, UrlError, privileges, with_tls
+from db.pool import CI_GROUP, CLEANUP_GROUP, GROUP, NOT_A_MEMBER, UrlError, privileges, with_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,7 @@ class Login(NamedTuple):
 
 
 DAEMON, CI = Login("specpost", GROUP), Login("specpost_ci", CI_GROUP)
+CLEANER = Login("specpost_cleaner", CLEANUP_GROUP)
 #: Seconds between two attempts to reach a database that is down at start.
 RETRY = 1.0
 
@@ -50,6 +51,12 @@ the database URL's role is {{why}}. As the schema's owner, these two commands gi
 TOO_OLD = f"""\
 the database lacks {{count}} of this release's migrations (first: {{first}}); apply them as its owner:
 {_MIGRATE}"""
+
+NO_CLEANUP = """\
+[database] cleanup_url is missing: the daemon's login may delete nothing.
+As the schema's owner, this makes one that may:
+  SPECPOST_OWNER_URL='postgresql://owner…' specpost migrate --create-login specpost_cleaner \\
+    --role specpost_cleanup --out /etc/specpost/database__cleanup_url"""
 
 
 class UnfitError(Exception):
@@ -79,6 +86,22 @@ def url(settings: Settings, *, keep: bool = False, login: Login = DAEMON) -> Ite
                 log.info(Event.DATABASE_MIGRATED, migrations=[migration.file for migration in done])
             migrate.create_login(owner, login.name, None, login.group)
         yield server.url(login.name)
+
+
+@contextmanager
+def cleanup_url(settings: Settings) -> Iterator[str]:
+    """The URL of who may delete.
+
+    Raises:
+        UnfitError: nobody is configured who may.
+    """
+    if settings.database.url != "embedded":
+        if settings.database.cleanup_url is None:
+            raise UnfitError(NO_CLEANUP)
+        yield with_tls(settings.database.cleanup_url)
+        return
+    with url(settings, login=CLEANER) as embedded_url:
+        yield embedded_url
 
 
 def revive(settings: Settings) -> None:

@@ -110,6 +110,8 @@ class Event(StrEnum):
     """It took longer than its lease, and is somebody else's by now."""
     JOB_DEAD = "job dead"
     """It is given up; ``specpost jobs`` has it tried again."""
+    CLEANED = "cleaned"
+    """What was older than ``[retention]`` says was removed; with how much of which kind."""
     BATCH_FAILED = "batch failed"
     """A transaction of several mails failed; each now gets its own."""
     LIBRARY = "library"

@@ -210,7 +210,15 @@ def create_login(conn: Connection[Any], name: str, password: str | None, group: 
 def _refuse_odd(conn: Connection[Any], name: str, group: str) -> None:
     if not name or "\0" in name or len(name.encode()) > _LONGEST_NAME:
         raise LoginError(f"a login's name has 1 to {_LONGEST_NAME} bytes")
-    if name in {pool.GROUP, pool.CI_GROUP, "specpost_gate", "anon", "authenticated", "service_role"}:
+    if name in {
+        pool.GROUP,
+        pool.CI_GROUP,
+        pool.CLEANUP_GROUP,
+        "specpost_gate",
+        "anon",
+        "authenticated",
+        "service_role",
+    }:
         raise LoginError(
             f"{name} is a role that rights are granted to: choose a name of its own for the login"
         )

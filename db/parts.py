@@ -49,7 +49,8 @@ class Expected:
 
 
 OF_MAIL = """
-select mail_id, place, name, media_type, size, sha256, key, spec_id from intake.parts where mail_id = %s
+select mail_id, place, name, media_type, size, sha256, key, spec_id from intake.parts
+where mail_id = %s and removed_at is null
 order by place <> 'raw', place like 'plan-%%', length(place), place
 """
 
@@ -62,13 +63,13 @@ select p.mail_id, p.place, p.size, p.sha256, p.key,
   ) as forgetting
 from intake.parts p join intake.mails m on m.id = p.mail_id
 where p.mail_id between (%(digits)s || '000000-0000-0000-0000-000000000000')::uuid
-  and (%(digits)s || 'ffffff-ffff-ffff-ffff-ffffffffffff')::uuid
+  and (%(digits)s || 'ffffff-ffff-ffff-ffff-ffffffffffff')::uuid and p.removed_at is null
 """
 
 OF_SPEC = """
 select mail_id, place, name, media_type, size, sha256, key, spec_id from intake.parts
 where mail_id in (select mail_id from intake.parts where spec_id = %(spec)s)
-  and place <> 'raw' and (spec_id is null or spec_id = %(spec)s)
+  and place <> 'raw' and (spec_id is null or spec_id = %(spec)s) and removed_at is null
 order by spec_id is null, place like 'plan-%%', length(place), place
 """
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 #: The group role that holds the daemon's rights; its logins are members of it.
 GROUP = "specpost_daemon"
 
-#: The same for CI.
-CI_GROUP = "ci_runner"
+#: The same for CI, and for who removes what is old.
+CI_GROUP, CLEANUP_GROUP = "ci_runner", "specpost_cleanup"
 
 NOT_A_MEMBER = f"not a member of {GROUP}"
 
@@ -71,7 +71,12 @@ _EXCESS = """
   join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
   cross join pg_catalog.unnest(array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) as might
   where c.relkind = 'r' and n.nspname in ('public', 'intake')
-    and not (%(adds)s and (might = 'INSERT' or might = 'UPDATE' and n.nspname = 'intake'))
+    and not case
+      when %(adds)s then might = 'INSERT' or might = 'UPDATE' and n.nspname = 'intake'
+      when might in ('INSERT', 'UPDATE')
+        then pg_catalog.has_any_column_privilege(%(group)s::pg_catalog.name, c.oid, might)
+      else pg_catalog.has_table_privilege(%(group)s::pg_catalog.name, c.oid, might)
+    end
     and case when might in ('INSERT', 'UPDATE')
       then pg_catalog.has_any_column_privilege(%(role)s::pg_catalog.name, c.oid, might)
       else pg_catalog.has_table_privilege(%(role)s::pg_catalog.name, c.oid, might)

@@ -347,6 +347,7 @@ def test_what_is_in_effect_is_described_without_passwords() -> None:
     assert shown["database"] == {
         "url": "postgresql://me:***@db/x?sslmode=require",
         "listen_url": "postgresql://db/x?user=me&password=***&a=b",
+        "cleanup_url": None,
     }
     assert shown["smtp"]["max_size"] == "25 MiB"
     assert shown["smtp"]["listen"] == ["smtp://[::1]:25"]

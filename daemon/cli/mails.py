@@ -200,4 +200,30 @@ def jobs(count: int, job_id: UUID | None, *, as_json: bool, config: Path | None)
         display.jobs(table.unfinished(conn, count), as_json=as_json)
 
 
-COMMANDS = (mails, why, export, replay, drop, reconcile, jobs)
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
+@edge.config
+def cleanup(*, dry_run: bool, config: Path | None) -> None:
+    """Remove what is older than [retention] says.
+
+    Rows and what is stored of them go together, kind by kind, a hundred at a
+    time; it may be broken off at any time. What is young, what runs, and
+    what is still referred to stays. It works as a login of its own
+    ([database] cleanup_url), since the daemon's may delete nothing.
+
+    \b
+    Examples:
+      specpost cleanup --dry-run
+      specpost cleanup
+    """
+    from daemon import log
+    from daemon.commands import cleaning
+
+    settings = edge.settings(config)
+    if not sys.stderr.isatty():
+        log.configure(settings.log.format, settings.log.level)
+    with edge.explained():
+        cleaning.clean(settings, dry_run=dry_run)
+
+
+COMMANDS = (mails, why, export, replay, drop, reconcile, jobs, cleanup)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--role",
-    type=click.Choice(["specpost_daemon", "ci_runner"]),
-    help="With --create-login: whose rights it has, the daemon's (default) or CI's.",
+    type=click.Choice(["specpost_daemon", "ci_runner", "specpost_cleanup"]),
+    help="With --create-login: whose rights it has, the daemon's (default), CI's, or cleanup's.",
 )
 @click.option("--out", type=edge.OUT, help="With --create-login: the file for its URL (made with mode 0600).")
 def migrate(url_file: Path | None, login: str | None, role: str | None, out: Path | None) -> None:

@@ -41,6 +41,7 @@ from daemon.settings.kind import (
 from daemon.settings.listen import Listen
 from daemon.settings.model import Table
 from daemon.settings.oauth import Vault
+from daemon.settings.retention import Retention
 from daemon.settings.senders import BRANCH, REPO, RULE, Sender
 from daemon.settings.smtp import Smtp
 from daemon.settings.storage import Storage
@@ -78,6 +79,11 @@ class Database(Table):
         default=None,
         repr=False,
         description="A direct connection for LISTEN, where `url` goes through a transaction pooler.",
+    )
+    cleanup_url: Annotated[str | None, _database('a PostgreSQL URL, "postgresql://…"', _POSTGRES)] = Field(
+        default=None,
+        repr=False,
+        description="The login that `specpost cleanup` works as; the daemon's may delete nothing.",
     )
 
 
@@ -183,6 +189,7 @@ class Settings(Table):
     dns: Dns = Dns()
     routing: Routing = Routing()
     planning: Planning = Planning()
+    retention: Retention = Retention()
     log: Log = Log()
     readers: Readers = Field(default_factory=Readers)
 

@@ -78,6 +78,12 @@ def duration(low: float, high: float) -> Kind:
     return Kind(allowed, _within(_duration, low, high), show_duration)
 
 
+def age() -> Kind:
+    """Seconds, from an hour to a hundred years; for people, days."""
+    allowed = 'an age, 1 h to 36500 d, such as "90 d"'
+    return Kind(allowed, _within(_age, 3600, 36500 * 86400), show_age)
+
+
 def matching(pattern: str, allowed: str) -> Kind:
     """Text that is ``pattern`` from end to end."""
     compiled = re.compile(pattern)
@@ -137,6 +143,11 @@ def show_duration(value: float) -> str:
     return f"{value:g} s"
 
 
+def show_age(value: float) -> str:
+    """``7776000.0`` as ``90 d``."""
+    return f"{value / 86400:g} d" if value % 86400 == 0 else show_duration(value)
+
+
 def _same(value: Any) -> Any:  # noqa: ANN401  # numbers and flags are shown as TOML has them
     return value
 
@@ -185,6 +196,10 @@ def _size(value: object) -> int:
 
 def _duration(value: object) -> float:
     return _measured(value, _DURATIONS) if isinstance(value, str) else _real(value)
+
+
+def _age(value: object) -> float:
+    return _measured(value, _DURATIONS | {"D": 86400}) if isinstance(value, str) else _real(value)
 
 
 def _measured(text: str, units: dict[str, Any]) -> float:

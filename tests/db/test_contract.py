@@ -181,6 +181,7 @@ parts.size bigint not null
 parts.sha256 text not null
 parts.key text not null
 parts.spec_id uuid
+parts.removed_at timestamp with time zone
 tokens.account text not null
 tokens.version bigint not null default 1
 tokens.sealed bytea not null
@@ -439,7 +440,10 @@ def test_each_of_the_five_has_the_contracts_policies(any_database: Database) -> 
             (f"Daemon can insert {table}", table, "INSERT", "specpost_daemon", "", "true"),
             (f"CI can read {table}", table, "SELECT", "ci_runner", "true", ""),
             (f"Gate can read {table}", table, "SELECT", "specpost_gate", "true", ""),
+            (f"Cleanup can read {table}", table, "SELECT", "specpost_cleanup", "true", ""),
         }
+    for table in ("specs", "status_events"):
+        expected.add((f"Cleanup can delete {table}", table, "DELETE", "specpost_cleanup", "true", ""))
     for table in ("runs", "artifacts", "status_events"):
         expected.add((f"Gate can insert {table}", table, "INSERT", "specpost_gate", "", "true"))
     for table in ("sprints", "runs", "artifacts"):
@@ -448,14 +452,18 @@ def test_each_of_the_five_has_the_contracts_policies(any_database: Database) -> 
         assert set(conn.execute(POLICIES, ("public",))) == expected
 
 
-def test_intakes_policies_are_the_daemons_alone(any_database: Database) -> None:
-    """In intake the daemon reads, adds and alters, and no policy names anybody else or lets delete."""
+def test_intakes_policies_are_the_daemons_and_cleanups(any_database: Database) -> None:
+    """In intake the daemon reads, adds and alters; only cleanup deletes, and only mails."""
     with any_database.connect() as conn:
         found = {(table, cmd, roles) for _, table, cmd, roles, *_ in conn.execute(POLICIES, ("intake",))}
 
     tables = ("mails", "arrivals", "parts", "mailboxes", "folders", "tokens", "jobs")
     commands = ("SELECT", "INSERT", "UPDATE")
-    assert found == {(table, cmd, "specpost_daemon") for table in tables for cmd in commands}
+    assert found == {(table, cmd, "specpost_daemon") for table in tables for cmd in commands} | {
+        ("mails", "DELETE", "specpost_cleanup"),
+        *((table, "UPDATE", "specpost_cleanup") for table in ("arrivals", "parts")),
+        *((table, "SELECT", "specpost_cleanup") for table in ("mails", "arrivals", "parts", "jobs")),
+    }
 
 
 def test_row_security_is_on_and_every_foreign_key_indexed(any_database: Database) -> None:

@@ -189,7 +189,9 @@ def test_bundled_files_follow_supabases_rules() -> None:
 def test_the_daemon_can_compare_the_schema(database: Database) -> None:
     """The daemon's own role sees what is missing, and what a newer version or somebody else applied."""
     with database.connect() as conn:
-        conn.execute("update supabase_migrations.schema_migrations set version = '2999' where name = 'ci'")
+        conn.execute(
+            "update supabase_migrations.schema_migrations set version = '2999' where name = 'cleanup'"
+        )
 
     with database.connect("daemon") as conn:
         assert compare(conn) == SchemaState(missing=[bundled()[-1].version], unknown=["2999"])

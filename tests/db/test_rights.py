@@ -45,6 +45,11 @@ MATRIX = (
     | {(table, "specpost_daemon", might) for table in FIVE for might in ("SELECT", "INSERT")}
     | {(table, "specpost_daemon", might) for table in BOOKS for might in ("SELECT", "INSERT", "UPDATE")}
     | {("intake.migrations", "specpost_daemon", "SELECT")}
+    | {(table, "specpost_cleanup", "SELECT") for table in FIVE}
+    | {(f"public.{table}", "specpost_cleanup", "DELETE") for table in ("specs", "status_events")}
+    | {(f"intake.{table}", "specpost_cleanup", "SELECT") for table in ("mails", "arrivals", "parts", "jobs")}
+    | {(f"intake.{table}", "specpost_cleanup", "UPDATE") for table in ("arrivals", "parts")}
+    | {("intake.mails", "specpost_cleanup", "DELETE"), ("intake.migrations", "specpost_cleanup", "SELECT")}
 )
 
 PRIVILEGES = """
@@ -55,7 +60,8 @@ cross join pg_roles as r
 cross join unnest(%s::text[]) as might
 where n.nspname in ('public', 'intake', 'supabase_migrations') and c.relkind in ('r', 'v', 'm', 'p', 'f')
   and r.rolname in
-    ('anon', 'authenticated', 'service_role', 'ci_runner', 'specpost_gate', 'specpost_daemon', 'specpost')
+    ('anon', 'authenticated', 'service_role', 'ci_runner', 'specpost_gate', 'specpost_daemon', 'specpost',
+      'specpost_cleanup')
   and (has_table_privilege(r.oid, c.oid, might)
     or might in ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
       and has_any_column_privilege(r.oid, c.oid, might))
