@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from daemon.outcome import Verdict
 from tests.fix_house import new_house
 from tests.fix_postgrest import SECRET, token
 from tests.gate_cases import FULL, NESTED
+from tests.parts import need
 
 if TYPE_CHECKING:
     from daemon.readers import Readers
@@ -308,6 +310,7 @@ def curl(
     api: Api, spec: str, folder: Path, summary: dict[str, Any], attempt: int = 1
 ) -> subprocess.CompletedProcess[str]:
     """Run the example with a summary and two reports."""
+    need(shutil.which("curl"), "apt-get install curl")
     (folder / "summary.json").write_text(json.dumps(summary))
     reports = [folder / "junit.xml", folder / "junit-e2e.xml"]
     for report in reports:
