@@ -80,19 +80,31 @@ def connection(config: Path | None, *, for_ci: bool = False) -> Iterator[Connect
 @contextmanager
 def explained() -> Iterator[None]:
     """What can go wrong at this edge, as one message and an exit status."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody reads any more, as behind head: click ends in silence
+        raise
+    except Exception as error:
+        if told := _told(error):
+            raise told from error
+        raise
+
+
+def _told(error: Exception) -> Fatal | None:
+    """An error in words for whoever gave the command; None for one that is our own fault, or click's.
+
+    Half of the house is imported to know them all, which is why it is when
+    something is wrong.
+    """
     import psycopg
 
     from daemon import child, database, service
     from daemon.commands import checking, posting, replaying, trial
     from db import embedded, migrate, pool
 
-    try:
-        yield
-    except (service.StartError, database.UnfitError, pool.UrlError) as error:
-        raise FatalConfig(str(error)) from error
-    except BrokenPipeError:  # nobody reads any more, as behind head: click ends in silence
-        raise
-    except (
+    if isinstance(error, service.StartError | database.UnfitError | pool.UrlError):
+        return FatalConfig(str(error))
+    expected = (
         service.ListenError,
         child.NotStarted,
         checking.CheckError,
@@ -103,7 +115,9 @@ def explained() -> Iterator[None]:
         posting.PostingError,
         replaying.ReplayError,
         trial.TrialError,
-    ) as error:
-        raise Fatal(str(error)) from error
-    except psycopg.Error as error:
-        raise Fatal(f"the database says: {str(error).strip()}") from error
+    )
+    if isinstance(error, expected):
+        return Fatal(str(error))
+    if isinstance(error, psycopg.Error):
+        return Fatal(f"the database says: {str(error).strip()}")
+    return None
