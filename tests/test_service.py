@@ -442,6 +442,7 @@ def test_an_inherited_socket_that_strangers_reach_is_refused(
     assert named in done.stderr
 
 
+@pytest.mark.long
 def test_an_embedded_database_that_dies_is_started_again(tmp_path: Path) -> None:
     """It has no other keeper than the daemon."""
     with new_daemon(tmp_path / "daemon", WATCHDOG_USEC="400000") as daemon:

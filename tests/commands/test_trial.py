@@ -55,7 +55,13 @@ def trying(state: Path, *args: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGINT,
+        *(pytest.param(each, marks=pytest.mark.long) for each in (signal.SIGTERM, signal.SIGHUP)),
+    ],
+)
 def test_try_goes_on_until_it_is_told_to_end(tmp_path: Path, how: signal.Signals) -> None:
     """Ctrl-C reaches all of a terminal's processes, and all of them end in order."""
     with trying(tmp_path / "state") as process:

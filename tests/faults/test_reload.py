@@ -73,7 +73,9 @@ def test_reloads_under_load(rounds: int, lab: NewLab, database: Database, box: B
         running.settle()  # asks it to end at this moment
 
         assert running.unit.ends == [0]
-        assert running.rows(MIXED) == [(len(SPOILT) * rounds + 1, 0)]
+        ((configurations, mixed),) = running.rows(MIXED)
+        assert mixed == 0
+        assert configurations - len(SPOILT) * rounds in (1, 2)  # the last may have come in time for a mail
 
 
 def reload(running: Lab, path: Path, text: str, broken: str = "") -> None:

@@ -124,13 +124,13 @@ def kill_while_it_works(daemon: Daemon, chance: random.Random) -> None:
     daemon.stop(signal.SIGKILL)
 
 
-@pytest.mark.parametrize(
-    ("mails", "kills"), [(60, 3), pytest.param(500, 20, marks=[pytest.mark.long, pytest.mark.timeout(300)])]
-)
-def test_no_mail_is_lost_or_doubled_however_often_it_is_killed(  # noqa: PLR0913, PLR0917 - fixtures
-    mails: int, kills: int, box: Box, database: Database, rows: Rows, tmp_path: Path
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_no_mail_is_lost_or_doubled_however_often_it_is_killed(
+    box: Box, database: Database, rows: Rows, tmp_path: Path
 ) -> None:
     """Killed at random moments of a backlog: each mail is one spec, none is held, and all are filed."""
+    mails, kills = 500, 20
     chance = random.Random(kills)
     boxes = {"specs": an_account(box, existing="take")}
     box.append_many(a_letter(number) for number in range(mails // 2))
