@@ -11,7 +11,7 @@ from daemon.commands.findings import LEFT_OVER, ORPHAN
 from daemon.jobs import FORGET
 from daemon.mail import Envelope, Unreadable
 from daemon.readers import Broken, Busy, Readers
-from daemon.storage import StoredObject
+from daemon.storage import DamagedError, StoredObject
 from db import jobs, mails, parts, stories
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Mender:
                 message, came[0].source, came[0].peer or "", "", tuple(came[0].rcpt_to), came[0].received_at
             )
             reading = self._reader().read(envelope).result()
-        except (FileNotFoundError, Unreadable, Broken, Busy):
+        except (FileNotFoundError, DamagedError, Unreadable, Broken, Busy):
             return {}
         return {hashlib.sha256(content).hexdigest(): content for content in _contents(reading)}
 

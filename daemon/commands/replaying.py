@@ -20,6 +20,7 @@ from daemon.proving import Prover
 from daemon.rates import Rates
 from daemon.readers import Broken, Busy, Readers
 from daemon.records import Judged
+from daemon.storage import DamagedError
 from daemon.text import printable
 from daemon.trust import Judgement
 from db import jobs, mails, parts, stories
@@ -121,10 +122,14 @@ def _replayed(house: _House, mail: Mail, *, dry_run: bool) -> Outcome:
         came = stories.arrivals(conn, mail.id)[:1]
     if raw is None or not came:
         raise ReplayError(f"of mail {mail.id} only that it came was kept")
-    envelope = _envelope(house.settings, mail, came[0], house.storage.get(raw.key, raw.sha256))
-    decided = _judged(house, envelope)
+    try:
+        envelope = _envelope(house.settings, mail, came[0], house.storage.get(raw.key, raw.sha256))
+    except (FileNotFoundError, DamagedError) as lost:  # no reason to leave the others
+        decided: Judged | Outcome = Outcome(Verdict.DEFERRED, reason=f"what was kept of it is lost: {lost}")
+    else:
+        decided = _judged(house, envelope)
     if isinstance(decided, Judged):
-        again = replace(envelope, source="replay", slot=None, received_at=datetime.now(UTC))
+        again = replace(decided.envelope, source="replay", slot=None, received_at=datetime.now(UTC))
         decided = replace(decided, envelope=again)
         (outcome,) = house.ledger.rehearse([decided]) if dry_run else house.ledger.commit([decided])
     else:

@@ -64,7 +64,8 @@ class Storage(Protocol):
 
         Raises:
             FileNotFoundError: there are none.
-            OSError: there are others, or nobody knows now.
+            DamagedError: there are others.
+            OSError: nobody knows now.
         """
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -95,10 +96,16 @@ def plan_key(mail_id: UUID, number: int) -> str:
     return f"{_folder(mail_id)}/plan-{number}.json"
 
 
+class DamagedError(OSError):
+    """Other bytes lie there than were stored."""
+
+
 def intact(content: bytes, where: str, sha256: str | None) -> bytes:
-    """``content``, whose hash is ``sha256`` if that is given; OSError when it isn't."""
+    """``content``, whose hash is ``sha256`` if that is given; DamagedError when it isn't."""
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise OSError(f"{where}: these are not the bytes that were stored: another hash than was recorded")
+        raise DamagedError(
+            f"{where}: these are not the bytes that were stored: another hash than was recorded"
+        )
     return content
 
 

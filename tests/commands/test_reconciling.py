@@ -97,6 +97,22 @@ def test_a_mail_that_is_lost_itself_is_told_and_stays_lost(taken: House) -> None
     assert reconcile(taken).exit_code == 1
 
 
+def test_out_of_a_damaged_mail_nothing_is_made(taken: House) -> None:
+    """Its parts stay missing, and those of others are made all the same."""
+    before = objects(taken)
+    (mail_id,) = taken.rows("select id from intake.mails where verdict = 'accepted'")[0]
+    other = taken.take(a_mail(Message_ID="<3@x>")).mail_id
+    raw = f"mails/{str(mail_id)[:2]}/{mail_id}/raw.eml"
+    taken.storage.delete([key for key in objects(taken) if not key.endswith("raw.eml")])
+    taken.storage.put([StoredObject(raw, b"x" * len(before[raw]))])
+
+    done = reconcile(taken, "--repair")
+
+    assert done.exit_code == 1
+    assert "7 missing; 2 repaired" in done.stdout
+    assert len(list(taken.storage.list(f"mails/{str(other)[:2]}/{other}/"))) == 3
+
+
 def test_objects_that_no_row_refers_to_are_removed_once_they_are_old(taken: House) -> None:
     """Leftovers of a kill among them; what is young may be being recorded."""
     before = objects(taken)

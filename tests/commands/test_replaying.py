@@ -129,6 +129,19 @@ def test_a_mail_of_a_mailbox_has_no_null_sender(house: House) -> None:
     assert "held -> accepted" in run(house, "replay", "--held").stdout
 
 
+def test_a_mail_whose_bytes_are_lost_stands_in_nobodys_way(house: House) -> None:
+    """It is told, and the next one is read."""
+    gone = house.intake.hold(an_envelope(b"X: y\r\n\r\n"), "broke its reader").result(PATIENCE).mail_id
+    house.storage.delete([f"mails/{str(gone)[:2]}/{gone}/raw.eml"])
+    _, good = held(house)
+
+    done = run(house, "replay", "--held")
+
+    assert done.exit_code == 1
+    assert f"{gone}  held -> deferred, so it stays held: what was kept of it is lost: " in done.stdout
+    assert f"{good.mail_id}  held -> accepted: " in done.stdout
+
+
 def test_what_may_not_be_taken_stays_held(house: House) -> None:
     """A replay lets nobody in: who sent it is judged as at its first coming."""
     _, before = held(house)
