@@ -21,8 +21,8 @@ _DASHES = "\u2013\u2014-"
 _SPRINT = re.compile(
     r"\W*(?:sprint[\s:_-]*(?:(?:\#|n[o°]\.?|number)\s*)?s?(?P<number>\d{1,4}(?:\.\d{1,4})*)"
     rf"|s(?P<short>\d{{1,4}})(?=\s*+(?:[:.){_DASHES}]|\W*+$)))"
-    rf"(?!\w)[\s:.)*_{_DASHES}]*+(?P<title>(?:[^\s*_]++|[\s*_]++(?!\Z))*+)[\s*_]*+",
-    re.IGNORECASE,
+    rf"(?!\w)[\s:.)*_{_DASHES}]*+(?P<title>.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 #: Headings whose items say when work is done, in English and French.
 _CRITERIA = re.compile(
@@ -93,7 +93,15 @@ def opened(heading: Heading) -> Section | None:
     if not found:
         return None
     label = f"S{found['number'] or found['short']}"
-    return Section(heading.offset, heading.level, label, found["title"] or None)
+    return Section(heading.offset, heading.level, label, _without_emphasis(found["title"]) or None)
+
+
+def _without_emphasis(title: str) -> str:
+    """``title`` without the marks and blanks at its end; character by character, since there may be many."""
+    end = len(title)
+    while end and (title[end - 1] in "*_" or title[end - 1].isspace()):
+        end -= 1
+    return title[:end]
 
 
 def sections(outline: Iterable[Heading | Item], whole: Section) -> list[Section]:
